@@ -1,0 +1,176 @@
+"""The error tree: every failure that a user can meet, with a code, an exit status and a hint.
+
+The exit statuses follow sysexits by class of failure; ``docs/errors.md`` is generated from this file.
+A message says what went wrong and where; the hint says what to do about it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class EdgekitError(Exception):
+    """Base of the tree.
+
+    Attributes:
+        code: stable name of the failure, for scripts.
+        exit_status: what the process exits with.
+        hint: what the user can do; the class's own unless given.
+        details: JSON-able fields that ``--json`` prints.
+    """
+
+    code: ClassVar[str] = "error"
+    exit_status: ClassVar[int] = 70
+    default_hint: ClassVar[str] = ""
+
+    def __init__(self, message: str, *, hint: str | None = None, **details: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = self.default_hint if hint is None else hint
+        self.details = details
+
+    def as_dict(self) -> dict[str, Any]:
+        """The failure as one JSON-able record."""
+        return {
+            "code": self.code,
+            "exit_status": self.exit_status,
+            "message": self.message,
+            "hint": self.hint,
+            "details": self.details,
+        }
+
+
+class CheckFailed(EdgekitError):
+    """A check ran and did not hold."""
+
+    code = "check-failed"
+    exit_status = 1
+
+
+class ParityFailed(CheckFailed):
+    """An artifact's outputs fell below the floor of its scheme at a named hop."""
+
+    code = "parity-failed"
+
+
+class SpecError(EdgekitError):
+    """The request names something that does not exist or contradicts itself."""
+
+    code = "spec"
+    exit_status = 64
+
+
+class InputRefused(EdgekitError):
+    """An input was understood and refused: unsafe, corrupt or unusable."""
+
+    code = "input-refused"
+    exit_status = 65
+
+
+class UnsafeInput(InputRefused):
+    """Pickle weights, custom code, or a path that leaves its folder."""
+
+    code = "unsafe-input"
+
+
+class WeightsCorrupt(InputRefused):
+    """A weights file is damaged, or does not fit its own config."""
+
+    code = "weights-corrupt"
+
+
+class BundleCorrupt(InputRefused):
+    """A bundle's files do not match its manifest."""
+
+    code = "bundle-corrupt"
+    default_hint = "Do not use this bundle: export it again or fetch a clean copy."
+
+
+class BundleTooNew(InputRefused):
+    """The manifest was written by a newer edgekit than this one."""
+
+    code = "bundle-too-new"
+    default_hint = "Install a newer edgekit: pip install --upgrade edgekit"
+
+
+class TextRefused(InputRefused):
+    """A text is empty or longer than the model's limit."""
+
+    code = "text-refused"
+
+
+class InputMissing(EdgekitError):
+    """A named file, folder or repository does not exist."""
+
+    code = "input-missing"
+    exit_status = 66
+
+
+class Unavailable(EdgekitError):
+    """A tool, an extra or a service that this command needs is not here."""
+
+    code = "unavailable"
+    exit_status = 69
+
+
+class InternalError(EdgekitError):
+    """Our bug, or a native crash in a child process."""
+
+    code = "internal"
+    exit_status = 70
+    default_hint = "This is a bug in edgekit or one of its runtimes; please report it."
+
+
+class CannotWrite(EdgekitError):
+    """The output cannot be written where it was asked for."""
+
+    code = "cannot-write"
+    exit_status = 73
+
+
+class OutputExists(CannotWrite):
+    """The output name is taken."""
+
+    code = "output-exists"
+    default_hint = "Choose another -o, or pass --force to replace it."
+
+
+class StorageFull(EdgekitError):
+    """The disk is full; nothing was left behind."""
+
+    code = "storage-full"
+    exit_status = 74
+
+
+class TemporaryFailure(EdgekitError):
+    """It may work if tried again: a timeout, a lock."""
+
+    code = "temporary"
+    exit_status = 75
+
+
+class PermissionRefused(EdgekitError):
+    """Access was denied by the system or by a hub."""
+
+    code = "permission"
+    exit_status = 77
+
+
+class Unsupported(EdgekitError):
+    """Not available for this target, runtime or architecture; the hint lists what is."""
+
+    code = "unsupported"
+    exit_status = 78
+
+
+def all_errors() -> list[type[EdgekitError]]:
+    """Every class of the tree, parents first, in the order of definition."""
+    found: list[type[EdgekitError]] = []
+
+    def walk(cls: type[EdgekitError]) -> None:
+        found.append(cls)
+        for child in cls.__subclasses__():
+            walk(child)
+
+    walk(EdgekitError)
+    return found

@@ -1,0 +1,37 @@
+"""Text classification: a score for each label of a text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from edgekit.tasks import Context, Floats, Ids
+
+AGREEMENT = "same top-1 label"
+
+
+def rows(output: Floats, input_ids: Ids, context: Context) -> Floats:
+    """The logits, as one row."""
+    return output.reshape(1, -1)
+
+
+def agreement(reference: list[Floats], other: list[Floats]) -> float:
+    """Share of texts with the same top label."""
+    same = [a.argmax() == b.argmax() for a, b in zip(reference, other, strict=True)]
+    return float(np.mean(same))
+
+
+def answer(output: Floats, input_ids: Ids, text: str, context: Context) -> dict[str, Any]:
+    """Labels with scores, best first: softmax, sigmoid for multi-label, the value for regression."""
+    logits = output.reshape(-1).astype(np.float64)
+    if context.problem == "regression":
+        return {"text": text, "value": float(logits[0])}
+    if context.problem == "multi_label_classification":
+        scores = 1.0 / (1.0 + np.exp(-logits))
+    else:
+        exp = np.exp(logits - logits.max())
+        scores = exp / exp.sum()
+    order = np.argsort(-scores, kind="stable")
+    labels = [{"label": context.labels[i], "score": float(scores[i])} for i in order]
+    return {"text": text, "labels": labels}
