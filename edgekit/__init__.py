@@ -1,1 +1,55 @@
-"""edgekit: a Hugging Face language model into an Android app, proved to give the same answers."""
+"""edgekit: a Hugging Face language model in, a verified Android bundle out.
+
+Everything public is loaded on first use, so that ``import edgekit`` costs next to nothing and
+works where torch, transformers or ONNX Runtime are not installed.
+
+Example:
+    >>> import edgekit
+    >>> bundle = edgekit.export("minilm", out="minilm-android-arm64")  # doctest: +SKIP
+    >>> bundle.run(["A quick brown fox."])  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from edgekit import errors as errors
+    from edgekit.api import Bundle as Bundle
+    from edgekit.api import export as export
+    from edgekit.stages import Progress as Progress
+    from edgekit.stages import ProgressCallback as ProgressCallback
+
+    __version__: str
+
+__all__ = ["Bundle", "Progress", "ProgressCallback", "__version__", "errors", "export"]
+
+_HOME = {
+    "Bundle": "edgekit.api",
+    "Progress": "edgekit.stages",
+    "ProgressCallback": "edgekit.stages",
+    "export": "edgekit.api",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first asked for (PEP 562)."""
+    import importlib
+
+    if name == "__version__":
+        from importlib.metadata import version
+
+        value: Any = version("edgekit")
+    elif name == "errors":
+        value = importlib.import_module("edgekit.errors")
+    elif name in _HOME:
+        value = getattr(importlib.import_module(_HOME[name]), name)
+    else:
+        raise AttributeError(f"module 'edgekit' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """The public names, loaded or not."""
+    return sorted({*globals(), *__all__})

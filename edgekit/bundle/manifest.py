@@ -1,4 +1,4 @@
-"""``edgekit.json``: what a bundle is, as typed data. The schema in ``docs/`` is generated from here.
+"""``edgekit.json``: what a bundle is, as typed data. The schema in ``docs/`` comes from here.
 
 Nothing in a manifest depends on when or where it was made: the same inputs give the same bytes.
 """
@@ -108,6 +108,8 @@ class TokenizerInfo(_Part):
 
     kind: str
     file: str = "tokenizer.json"
+    pad_token_id: int | None = None
+    mask_token_id: int | None = None
     on_device: bool
     on_device_reason: str = ""
 
@@ -137,7 +139,8 @@ class HopQuality(_Part):
     """One rung of the parity ladder, measured against the eager model.
 
     ``snr_db`` is None when the outputs are identical. ``agreement`` is the share of samples with
-    the same task answer (``agreement_kind`` says which).
+    the same task answer (``agreement_kind`` says which). ``same_artifact`` is the worst cosine
+    against the output that this artifact gave on the machine that made it.
     """
 
     hop: str
@@ -151,6 +154,7 @@ class HopQuality(_Part):
     worst_sample: str
     floor_worst: float | None = None
     floor_mean: float | None = None
+    same_artifact: float | None = None
     passed: bool = True
 
 
@@ -163,7 +167,11 @@ class FileEntry(_Part):
 
 
 class Manifest(_Part):
-    """The whole of ``edgekit.json``. ``certified`` is false when a floor was missed and kept."""
+    """The whole of ``edgekit.json``.
+
+    ``certified`` is false when a floor was missed and kept. ``seal`` is the SHA-256 of the file's
+    own canonical bytes without the ``seal`` key: no entry in ``files`` can cover the manifest.
+    """
 
     schema_version: int
     name: str
@@ -184,3 +192,4 @@ class Manifest(_Part):
     provenance: tuple[dict[str, Any], ...]
     toolchain: dict[str, str]
     files: tuple[FileEntry, ...]
+    seal: Sha256 | None = None

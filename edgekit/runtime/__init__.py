@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgekit.bundle.manifest import Manifest, Signature
+from edgekit.errors import SpecError, Unavailable
+
 Tensors = Mapping[str, NDArray[Any]]
 Floats = NDArray[np.float32]
+
+RUNTIMES = ("executorch", "onnx")
 
 
 class Session(Protocol):
@@ -20,3 +27,51 @@ class Session(Protocol):
 
     def close(self) -> None:
         """Release the native resources."""
+
+
+class RuntimeModule(Protocol):
+    """What each runtime's file gives."""
+
+    def open_session(self, path: Path, signature: Signature) -> Session:
+        """Load one artifact."""
+
+
+def load_runtime(name: str) -> RuntimeModule:
+    """The module of a runtime.
+
+    Raises:
+        SpecError: no runtime of that name.
+    """
+    if name not in RUNTIMES:
+        raise SpecError(f"unknown runtime {name!r}", hint=f"Runtimes: {', '.join(RUNTIMES)}.")
+    return cast(RuntimeModule, importlib.import_module(f"{__name__}.{name}"))
+
+
+def open_artifact(folder: Path, manifest: Manifest, runtime: str | None = None) -> Session:
+    """Load one of a bundle's artifacts in this process. Check the bundle's files first.
+
+    Args:
+        folder: the bundle.
+        manifest: its manifest.
+        runtime: which artifact; None for the first whose runtime is installed.
+
+    Raises:
+        SpecError: the bundle has no artifact for ``runtime``.
+        Unavailable: the runtime is not installed.
+        InternalError: the runtime refused the file.
+    """
+    files = {artifact.runtime: artifact.file for artifact in manifest.artifacts}
+    if runtime is not None and runtime not in files:
+        raise SpecError(
+            f"the bundle has no {runtime} artifact", hint=f"It has: {', '.join(files)}."
+        )
+    missing: list[str] = []
+    for name in [runtime] if runtime else list(files):
+        try:
+            return load_runtime(name).open_session(folder / files[name], manifest.signature)
+        except ImportError as error:
+            missing.append(f"{name} ({error.name or error})")
+    extra = runtime or next(iter(files))
+    raise Unavailable(
+        f"not installed: {', '.join(missing)}", hint=f"pip install 'edgekit[{extra}]'"
+    )

@@ -1,1 +1,1 @@
-"""Converters."""
+"""Quality: the parity ladder."""

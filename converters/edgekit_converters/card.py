@@ -1,0 +1,56 @@
+"""The bundle's README: a model card from the manifest alone."""
+
+from __future__ import annotations
+
+import platform
+from importlib.resources import files
+
+from edgekit.bundle.manifest import Manifest
+
+
+def render(manifest: Manifest, sample_source: str, notes: tuple[str, ...]) -> str:
+    """The card as Markdown.
+
+    Args:
+        manifest: the bundle's manifest, files not needed.
+        sample_source: where the measured texts came from, in words.
+        notes: more lines for the list of limits.
+    """
+    from jinja2 import Environment, StrictUndefined
+
+    template = (files("edgekit_converters") / "card.md.j2").read_text(encoding="utf-8")
+    quality = {hop.hop: hop for hop in manifest.quality}
+    rows = [
+        {
+            "file": artifact.file,
+            "runtime": artifact.runtime,
+            "delegate": artifact.delegate,
+            "megabytes": f"{artifact.bytes / 1e6:.1f}",
+            "percent": f"{100 * artifact.bytes / artifact.fp32_bytes:.1f}",
+            "worst": quality[artifact.runtime].worst_cosine,
+            "mean": quality[artifact.runtime].mean_cosine,
+        }
+        for artifact in manifest.artifacts
+    ]
+    environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True)
+    return environment.from_string(template).render(
+        name=manifest.name,
+        manifest_task=manifest.task,
+        target=manifest.target,
+        version=manifest.toolchain["edgekit"],
+        certified=manifest.certified,
+        licence=manifest.licence,
+        base=manifest.base_model,
+        rows=rows,
+        hops=manifest.quality,
+        samples=manifest.quality[0].samples,
+        agreement_kind=manifest.quality[0].agreement_kind,
+        sample_source=sample_source,
+        machine=platform.machine(),
+        limits=manifest.limits,
+        static=manifest.limits.min_length == manifest.limits.max_length,
+        inputs=manifest.signature.inputs,
+        output=manifest.signature.outputs[0],
+        tokenizer=manifest.tokenizer,
+        notes=notes,
+    )

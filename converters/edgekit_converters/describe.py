@@ -1,0 +1,178 @@
+"""The manifest of an export: facts about model, tokenizer, artifacts and tools, nothing dated."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+from edgekit.bundle.manifest import (
+    SCHEMA_VERSION,
+    ArtifactInfo,
+    BaseModelRef,
+    Dim,
+    Goldens,
+    HopQuality,
+    Limits,
+    Manifest,
+    Signature,
+    TensorSpec,
+    TokenizerInfo,
+)
+from edgekit.errors import InputRefused
+from edgekit.floors import FLOORS
+from edgekit.tasks import Context
+from edgekit_converters import tokenizer as tokenizers
+from edgekit_converters.export.capture import MIN_LENGTH
+from edgekit_converters.load import Loaded
+
+if TYPE_CHECKING:
+    from edgekit_converters.build import Job
+
+_TOOLS = (
+    "edgekit",
+    "executorch",
+    "numpy",
+    "onnx",
+    "onnxruntime",
+    "onnxscript",
+    "tokenizers",
+    "torch",
+    "torchao",
+    "transformers",
+)
+PROVENANCE = "provenance.json"
+
+
+def manifest(
+    job: Job,
+    signature: Signature,
+    artifacts: Sequence[ArtifactInfo],
+    hops: Sequence[HopQuality],
+    goldens: int,
+) -> Manifest:
+    """The bundle's manifest, its files still to be listed."""
+    loaded = job.loaded
+    kind, on_device, reason = tokenizers.describe(loaded.tokenizer)
+    known = context(job)
+    return Manifest(
+        schema_version=SCHEMA_VERSION,
+        name=job.name,
+        task=job.task,
+        target=job.request.target.name,
+        family=loaded.family,
+        certified=all(hop.passed for hop in hops),
+        licence=loaded.licence,
+        labels=known.labels or None,
+        problem=known.problem,
+        base_model=BaseModelRef(
+            id=loaded.source.id,
+            source=loaded.source.kind,
+            revision=loaded.source.revision,
+            weights_sha256=loaded.weights_sha256,
+        ),
+        signature=signature,
+        limits=Limits(
+            min_length=signature.inputs[0].dims[1].minimum,
+            max_length=loaded.max_length,
+            vocabulary=loaded.tokenizer.get_vocab_size(),
+        ),
+        artifacts=tuple(artifacts),
+        tokenizer=TokenizerInfo(
+            kind=kind,
+            pad_token_id=pad_id(loaded),
+            mask_token_id=known.mask_token_id,
+            on_device=on_device,
+            on_device_reason=reason,
+        ),
+        goldens=Goldens(
+            count=goldens,
+            tolerances={artifact.runtime: FLOORS[artifact.scheme] for artifact in artifacts},
+        ),
+        quality=tuple(hops),
+        provenance=(*_earlier(loaded), _this_stage(job)),
+        toolchain=toolchain(),
+        files=(),
+    )
+
+
+def context(job: Job) -> Context:
+    """What the task needs to read the model's output."""
+    loaded, config = job.loaded, job.loaded.config
+    labels: tuple[str, ...] = ()
+    problem = None
+    if job.task == "text-classification":
+        names = config.id2label
+        labels = tuple(str(names[index]) for index in range(len(names)))
+        problem = config.problem_type or ("regression" if len(labels) == 1 else None)
+    size = loaded.tokenizer.get_vocab_size()
+    return Context(
+        labels=labels,
+        problem=problem,
+        mask_token_id=tokenizers.mask_token_id(loaded.source.folder, loaded.tokenizer),
+        tokens=[loaded.tokenizer.id_to_token(index) or "" for index in range(size)],
+    )
+
+
+def mask_token(loaded: Loaded) -> str | None:
+    """The mask token's text, where the tokenizer has one."""
+    index = tokenizers.mask_token_id(loaded.source.folder, loaded.tokenizer)
+    return None if index is None else loaded.tokenizer.id_to_token(index)
+
+
+def pad_id(loaded: Loaded) -> int:
+    """The id that fills up fixed lengths; masked, so that any id in the table would do."""
+    return int(getattr(loaded.config, "pad_token_id", None) or 0)
+
+
+def unpadded(signature: Signature) -> Signature:
+    """The same inputs for one text of any length, without a padding mask."""
+    inputs = []
+    for spec in signature.inputs:
+        if spec.name == "attention_mask":
+            continue
+        batch, tokens = spec.dims
+        free = Dim(name=tokens.name, minimum=MIN_LENGTH, maximum=tokens.maximum)
+        inputs.append(TensorSpec(name=spec.name, dtype=spec.dtype, dims=(batch, free)))
+    return Signature(inputs=tuple(inputs), outputs=signature.outputs)
+
+
+def toolchain() -> dict[str, str]:
+    """Versions of what made the bundle."""
+    found = {"python": platform.python_version()}
+    for name in _TOOLS:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _earlier(loaded: Loaded) -> tuple[dict[str, Any], ...]:
+    """Stages that the folder says it went through."""
+    path = loaded.source.folder / PROVENANCE
+    if not path.is_file():
+        return ()
+    try:
+        stages = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputRefused(f"{PROVENANCE} is not JSON: {error}") from error
+    if not isinstance(stages, list) or not all(isinstance(stage, dict) for stage in stages):
+        raise InputRefused(f"{PROVENANCE} is not a list of stages")
+    return tuple(stages)
+
+
+def _this_stage(job: Job) -> dict[str, Any]:
+    return {
+        "stage": "export",
+        "input_sha256": job.loaded.weights_sha256,
+        "config": {
+            "task": job.task,
+            "target": job.request.target.name,
+            "scheme": job.request.scheme,
+            "delegates": job.request.delegates,
+            "max_length": job.loaded.max_length,
+        },
+    }

@@ -1,0 +1,112 @@
+"""Capture: a wrapped model becomes one torch.export graph, dynamic in its length.
+
+Two signatures. *Dynamic*: batch 1, any length within bounds, no padding and so no mask. *Static*:
+batch 1, one fixed length, with a padding mask, for runtimes that refuse dynamic shapes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
+from torch.fx import GraphModule
+
+from edgekit.bundle.manifest import Dim as DimSpec
+from edgekit.bundle.manifest import Signature, TensorSpec
+
+# torch.export specialises lengths 0 and 1, so a dynamic length starts here.
+MIN_LENGTH = 2
+
+
+@dataclass(frozen=True)
+class Captured:
+    """A graph with what is needed to export it again after a rewrite.
+
+    Attributes:
+        program: the exported program.
+        example: inputs that it was traced with.
+        dynamic: dynamic shapes in torch.export's form; None for a static graph.
+        signature: names, dtypes and bounds of inputs and outputs.
+    """
+
+    program: ExportedProgram
+    example: tuple[Tensor, ...]
+    dynamic: tuple[dict[int, Dim], ...] | None
+    signature: Signature
+
+    def module(self) -> GraphModule:
+        """The graph as a module that a rewrite may change."""
+        module = self.program.module(check_guards=False)
+        assert isinstance(module, GraphModule)
+        return module
+
+    def again(self, module: nn.Module) -> Captured:
+        """The same signature over a rewritten module."""
+        program = torch.export.export(
+            module, self.example, dynamic_shapes=self.dynamic, strict=False
+        )
+        return Captured(program, self.example, self.dynamic, self.signature)
+
+
+def capture(
+    model: nn.Module,
+    inputs: tuple[str, ...],
+    output: str,
+    max_length: int,
+    static: bool = False,
+) -> Captured:
+    """Export ``model``.
+
+    Args:
+        model: takes int64 tensors ``(1, tokens)`` named ``inputs``; returns one float tensor.
+        inputs: input names, in call order.
+        output: name of the output.
+        max_length: largest number of tokens; the only one when ``static``.
+        static: one fixed length instead of a dynamic one.
+    """
+    _lengthen_buffers(model)
+    length = max_length if static else min(16, max_length)
+    example = tuple(torch.ones(1, length, dtype=torch.int64) for _ in inputs)
+    dynamic = None
+    if not static:
+        tokens = Dim("tokens", min=MIN_LENGTH, max=max_length)
+        dynamic = tuple({1: tokens} for _ in inputs)
+    program = torch.export.export(model, example, dynamic_shapes=dynamic, strict=False)
+    with torch.no_grad():
+        shape = tuple(model(*example).shape)
+    low = max_length if static else MIN_LENGTH
+    tokens_dim = DimSpec(name="tokens", minimum=low, maximum=max_length)
+    signature = Signature(
+        inputs=tuple(
+            TensorSpec(name=name, dtype="int64", dims=(_fixed("batch", 1), tokens_dim))
+            for name in inputs
+        ),
+        outputs=(TensorSpec(name=output, dtype="float32", dims=_output_dims(shape, tokens_dim)),),
+    )
+    return Captured(program, example, dynamic, signature)
+
+
+def _fixed(name: str, size: int) -> DimSpec:
+    return DimSpec(name=name, minimum=size, maximum=size)
+
+
+def _output_dims(shape: tuple[int, ...], tokens: DimSpec) -> tuple[DimSpec, ...]:
+    """``(batch, features)``, or ``(batch, tokens, features)`` for one row a token."""
+    batch, features = _fixed("batch", shape[0]), _fixed("features", shape[-1])
+    return (batch, features) if len(shape) == 2 else (batch, tokens, features)
+
+
+def _lengthen_buffers(model: nn.Module) -> None:
+    """Make position buffers one longer than the longest text.
+
+    A buffer sliced at exactly its own length gives the graph a guard that refuses that length.
+    """
+    for module in model.modules():
+        for name in ("position_ids", "token_type_ids"):
+            buffer = module._buffers.get(name)
+            if buffer is None or buffer.ndim != 2:
+                continue
+            last = buffer[:, -1:] + (1 if name == "position_ids" else 0)
+            module._buffers[name] = torch.cat([buffer, last], dim=1)

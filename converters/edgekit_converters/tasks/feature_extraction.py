@@ -1,0 +1,28 @@
+"""Feature extraction: the last hidden state, ``(1, tokens, hidden)``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+AUTO_CLASS = "AutoModel"
+OUTPUT = "last_hidden_state"
+MAY_MISS = ("pooler.",)
+
+
+class _LastHidden(nn.Module):
+    def forward(self, output: Any, mask: Tensor | None) -> Tensor:
+        hidden: Tensor = output.last_hidden_state
+        return hidden
+
+
+def inputs(config: Any) -> tuple[str, ...]:
+    """One text at a time: token ids alone."""
+    return ("input_ids",)
+
+
+def head(folder: Path) -> nn.Module:
+    """Takes the last hidden state."""
+    return _LastHidden()

@@ -1,0 +1,95 @@
+"""Turn a model into a verified Android bundle."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+import click
+
+from edgekit.cli import options
+from edgekit.cli.output import Output
+
+
+@click.command(context_settings={"show_default": True})
+@click.argument("model")
+@click.option(
+    "--target",
+    default="android-arm64",
+    metavar="NAME",
+    shell_complete=options.completes(options.targets),
+    help="What the artifacts are made for.",
+)
+@click.option(
+    "-o",
+    "--output",
+    "out",
+    metavar="DIR",
+    type=click.Path(),
+    help="Folder of the bundle; named after the model and the target unless given.",
+)
+@click.option(
+    "--task",
+    default="auto",
+    metavar="NAME",
+    shell_complete=options.completes(options.tasks),
+    help="What the model is for; auto reads it from the model's files.",
+)
+@click.option(
+    "--runtime",
+    "runtimes",
+    metavar="NAME,...",
+    type=options.CommaList(options.runtimes),
+    help="Artifacts to make: executorch (.pte), onnx (.onnx). All unless given.",
+)
+@click.option(
+    "--quantize",
+    metavar="SCHEME",
+    shell_complete=options.completes(options.schemes),
+    help="int8 (linear layers and embedding table) or none (fp32). "
+    "int8 unless the delegate needs fp32.",
+)
+@click.option(
+    "--delegate",
+    metavar="NAME",
+    shell_complete=options.completes(options.delegates),
+    help="Interface to lower for: xnnpack, nnapi (onnx only) or none. "
+    "The runtime's default unless given.",
+)
+@click.option(
+    "--max-length",
+    metavar="N",
+    type=click.IntRange(min=1),
+    help="Longest input in tokens; the model's own limit unless given.",
+)
+@click.option(
+    "--samples",
+    metavar="FILE",
+    type=click.Path(),
+    help="Your own texts, one a line, that quality is measured on.",
+)
+@click.option("--revision", metavar="REV", help="Branch, tag or commit of a hub model.")
+@click.option("--force", is_flag=True, help="Replace an existing bundle.")
+@click.option(
+    "--keep-failed", is_flag=True, help="Keep a bundle that missed a floor, marked uncertified."
+)
+@options.verb_options
+@click.pass_obj
+def command(output: Output, /, model: str, **request: Any) -> None:
+    """Turn a model into a verified Android bundle.
+
+    MODEL is a Hugging Face folder, a hub id such as org/name, or minilm (the embedded default).
+    Every artifact is compared with the model on real texts; below a floor there is no bundle.
+    """
+    from edgekit import api
+    from edgekit.cli import render
+
+    with render.failed_hops_shown(output), output.progress() as progress:
+        bundle = api.export(model, progress=progress, **request)
+    if output.as_json:
+        output.document(render.bundle_record(bundle))
+    else:
+        render.artifacts(output, bundle.manifest)
+        output.text(f"bundle: {bundle.path}")
+        output.text(f"next:   edgekit verify {shlex.quote(str(bundle.path))} --arm64")
+        output.text(f"        {render.run_example(bundle)}")

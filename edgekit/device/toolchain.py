@@ -1,0 +1,179 @@
+"""The compiler for a machine, and what it takes to make one folder that starts anywhere.
+
+GNU's compilers only: the wheel's libraries use libstdc++, so clang with libc++ cannot link them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgekit.device.protocol import clean
+from edgekit.errors import InternalError, SpecError, Unavailable, Unsupported
+
+NATIVE = Path(__file__).parent / "native"
+LOADERS = {"aarch64": "ld-linux-aarch64.so.1", "x86_64": "ld-linux-x86-64.so.2"}
+_NEEDED = re.compile(r"\(NEEDED\)\s+Shared library: \[([^\]]+)\]")
+_SECONDS = 600
+
+
+@dataclass(frozen=True)
+class Toolchain:
+    """Compiler and binutils for one machine. ``version`` is the compiler's own first line."""
+
+    machine: str
+    compiler: str
+    readelf: str
+    strip: str
+    version: str
+
+    @property
+    def loader(self) -> str:
+        """File name of glibc's program loader."""
+        return LOADERS[self.machine]
+
+    def system_library(self, name: str) -> Path | None:
+        """The compiler's own copy of a shared library, or None."""
+        found = run([self.compiler, f"-print-file-name={name}"], "the compiler").strip()
+        return Path(found).resolve() if os.path.isabs(found) else None
+
+
+def find(machine: str) -> Toolchain:
+    """The compiler for ``machine``.
+
+    Raises:
+        SpecError: no such machine.
+        Unsupported: this operating system cannot build it.
+        Unavailable: the compiler or its binutils are not installed.
+    """
+    if machine not in LOADERS:
+        raise SpecError(f"no runner for {machine!r}", hint=f"Known: {', '.join(LOADERS)}.")
+    if sys.platform != "linux":
+        raise Unsupported(
+            "the native runner is built on Linux only",
+            hint="Build it on a Linux machine or in a container, and copy its folder.",
+        )
+    prefix = f"{machine}-linux-gnu-"
+    native = machine == platform.machine()
+    package = "g++" if native else f"g++-{prefix[:-1]}"
+    tools = {}
+    for tool in ("g++", "readelf", "strip"):
+        path = shutil.which(prefix + tool) or (shutil.which(tool) if native else None)
+        if path is None:
+            raise Unavailable(
+                f"{prefix}{tool} was not found: it builds the {machine} runner",
+                hint=f"Run: sudo apt-get install {package}",
+            )
+        tools[tool] = path
+    version = run([tools["g++"], "--version"], "the compiler").splitlines()[0]
+    return Toolchain(machine, tools["g++"], tools["readelf"], tools["strip"], version)
+
+
+def recipe() -> dict[str, Any]:
+    """``native/build.json``: sources, libraries and flags, the list that CMake reads too."""
+    data: dict[str, Any] = json.loads((NATIVE / "build.json").read_text("utf-8"))
+    return data
+
+
+def arguments(version: str, sdk: str, output: str) -> list[str]:
+    """The compiler's arguments; sources are named relative to ``native/``.
+
+    Args:
+        version: executorch's version, printed by the runner.
+        sdk: folder with ``include/`` and ``lib/``.
+        output: the program to write.
+    """
+    plan = recipe()
+    return [
+        f"-std=c++{plan['standard']}",
+        *plan["compile"],
+        # Paths of this machine stay out of the program: equal inputs give equal bytes.
+        f"-ffile-prefix-map={sdk}=executorch",
+        *(f"-D{name}" for name in plan["definitions"]),
+        f'-DEDGEKIT_EXECUTORCH_VERSION="{version}"',
+        *(word for folder in plan["include"] for word in ("-isystem", f"{sdk}/{folder}")),
+        *plan["sources"],
+        "-o",
+        output,
+        f"-L{sdk}/lib",
+        *plan["link"],
+        f"-Wl,-rpath-link,{sdk}/lib",
+        *(f"-l{name}" for name in plan["libraries"]),
+    ]
+
+
+def assemble(tools: Toolchain, version: str, sdk: Path, folder: Path) -> None:
+    """Compile the runner into ``folder`` and put every library that it needs beside it.
+
+    Raises:
+        InternalError: it does not compile, or a library is nowhere to be found.
+    """
+    program = folder / "runner"
+    run([tools.compiler, *arguments(version, str(sdk), str(program))], "the compiler", cwd=NATIVE)
+    run([tools.strip, "--strip-unneeded", str(program)], "strip")
+    pending = [tools.loader, *needed(tools, program)]
+    while pending:
+        name = pending.pop()
+        target = folder / name
+        if target.exists():
+            continue
+        ours = sdk / "lib" / name
+        source = ours if ours.is_file() else tools.system_library(name)
+        if source is None or not source.is_file():
+            raise InternalError(f"the runner needs {name}, which neither the wheel nor g++ has")
+        shutil.copyfile(source, target)
+        target.chmod(0o755)
+        if source == ours:
+            run([tools.strip, "--strip-unneeded", str(target)], "strip")
+        pending += needed(tools, target)
+    missing = sorted(set(unresolved(tools, folder)))
+    if missing:
+        raise InternalError(f"the runner's folder lacks {', '.join(missing)}")
+
+
+def needed(tools: Toolchain, file: Path) -> list[str]:
+    """Shared libraries that an ELF file asks its loader for."""
+    return _NEEDED.findall(run([tools.readelf, "--dynamic", "--wide", str(file)], "readelf"))
+
+
+def unresolved(tools: Toolchain, folder: Path) -> Iterator[str]:
+    """Libraries that some file of ``folder`` needs and that are not in it."""
+    for file in sorted(folder.iterdir()):
+        if file.name == "runner" or ".so" in file.name:
+            yield from (name for name in needed(tools, file) if not (folder / name).is_file())
+
+
+def run(command: list[str], what: str, cwd: Path | None = None) -> str:
+    """Run a build tool and return its stdout.
+
+    Raises:
+        InternalError: it failed or hung; its first complaint is in the message.
+    """
+    # The user's CPATH or LIBRARY_PATH must not change what is built.
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
+    try:
+        done = subprocess.run(
+            command,
+            cwd=cwd,
+            env={**kept, "LC_ALL": "C"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise InternalError(f"{what} did not finish within {_SECONDS} s") from None
+    if done.returncode != 0:
+        lines = done.stderr.decode("utf-8", "replace").splitlines()
+        complaint = next((line for line in lines if "error" in line), lines[-1] if lines else "")
+        raise InternalError(f"{what} failed: {clean(complaint)}", status=done.returncode)
+    return done.stdout.decode("utf-8", "replace")

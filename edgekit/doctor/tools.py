@@ -1,0 +1,58 @@
+"""Programs outside Python: the cross compiler, the emulator, adb, and our own arm64 runner."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+
+from edgekit.doctor import Check
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A program under any of its names, what it is for, and how to get it."""
+
+    name: str
+    programs: tuple[str, ...]
+    purpose: str
+    fix: str
+
+
+TOOLS = (
+    Tool(
+        "cross compiler",
+        ("aarch64-linux-gnu-g++",),
+        "edgekit runner build",
+        "sudo apt-get install g++-aarch64-linux-gnu",
+    ),
+    Tool(
+        "qemu-user",
+        ("qemu-aarch64-static", "qemu-aarch64"),
+        "edgekit verify --arm64",
+        "sudo apt-get install qemu-user-static",
+    ),
+    Tool("cmake", ("cmake",), "building the runner by hand", "sudo apt-get install cmake"),
+    Tool("adb", ("adb",), "talking to phones", "sudo apt-get install adb"),
+)
+
+
+def checks() -> list[Check]:
+    """Every tool, then the runner."""
+    return [*(_tool(tool) for tool in TOOLS), _runner()]
+
+
+def _tool(tool: Tool) -> Check:
+    found = next((path for name in tool.programs if (path := shutil.which(name))), None)
+    if found is None:
+        return Check("tools", tool.name, "absent", "not found", f"for {tool.purpose}", tool.fix)
+    return Check("tools", tool.name, "ok", found, f"for {tool.purpose}")
+
+
+def _runner() -> Check:
+    from edgekit.device import runner
+
+    folder = runner.find()
+    wanted = "for edgekit verify --arm64"
+    if folder is None:
+        return Check("tools", "arm64 runner", "absent", "not built", wanted, "edgekit runner build")
+    return Check("tools", "arm64 runner", "ok", str(folder), wanted)

@@ -1,0 +1,14 @@
+"""Floors: what an artifact's outputs must hold against the eager model, by scheme. The one table.
+
+Cosines are over one sample's compared rows, flattened. ``same_artifact`` bounds how far the same
+file may drift on another processor, whose kernels round in another order.
+"""
+
+from __future__ import annotations
+
+from edgekit.bundle.manifest import Tolerance
+
+FLOORS = {
+    "fp32": Tolerance(worst_cosine=0.99999, mean_cosine=0.99999, same_artifact=0.99999),
+    "int8": Tolerance(worst_cosine=0.98, mean_cosine=0.995, same_artifact=0.998),
+}

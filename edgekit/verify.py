@@ -1,0 +1,143 @@
+"""Verify a bundle: hashes first, then its goldens through every runtime, here and on arm64."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from edgekit.bundle.goldens import Golden, read
+from edgekit.bundle.manifest import ArtifactInfo, HopQuality, Manifest
+from edgekit.bundle.read import check_files, load_manifest
+from edgekit.errors import ParityFailed, SpecError
+from edgekit.parity import measure
+from edgekit.runtime.encode import Encoder, unpad
+from edgekit.runtime.replay import replay
+from edgekit.stages import ProgressCallback, Stages
+from edgekit.targets import target
+from edgekit.tasks import Context, task
+
+Replay = Callable[[ArtifactInfo], list[dict[str, Any]]]
+
+
+def verify(
+    folder: Path,
+    *,
+    runtimes: Sequence[str] | None = None,
+    arm64: Sequence[str] = (),
+    progress: ProgressCallback | None = None,
+) -> list[HopQuality]:
+    """Check files, then replay the goldens.
+
+    Args:
+        folder: the bundle.
+        runtimes: artifacts to run; None for all.
+        arm64: ISA levels (names in ``Target.emulated_cpus``) to run the ``.pte`` under, emulated.
+        progress: told of each stage.
+
+    Returns:
+        One entry a hop, all passed.
+
+    Raises:
+        InputMissing, BundleCorrupt, BundleTooNew, UnsafeInput: before anything native is touched.
+        SpecError: a runtime or ISA that the bundle or target does not have.
+        Unavailable: a runtime, the runner or qemu is not installed.
+        ParityFailed: an output is below its floor; ``details["hops"]`` has every hop.
+    """
+    manifest = load_manifest(folder)
+    check_files(folder, manifest)
+    artifacts = _chosen(manifest, runtimes)
+    cpus = _cpus(manifest, arm64)
+    if cpus:
+        from edgekit.runtime import arm64 as emulated
+
+        for cpu in cpus.values():
+            emulated.ensure_available(cpu)
+    goldens = read(folder / manifest.goldens.file)
+    context = Encoder(folder, manifest).context
+    plan = {a.runtime: 1.0 for a in artifacts} | {f"arm64 {isa}": 8.0 for isa in cpus}
+    stages = Stages(plan, progress)
+    hops: list[HopQuality] = []
+
+    def climb(hop: str, artifact: ArtifactInfo, outputs: list[dict[str, Any]]) -> None:
+        hops.append(_measured(hop, artifact, manifest, goldens, outputs, context))
+
+    inputs = [golden.inputs for golden in goldens]
+    for artifact in artifacts:
+        with stages.stage(artifact.runtime):
+            path = folder / artifact.file
+            climb(artifact.runtime, artifact, replay(artifact.runtime, path, manifest.signature, inputs))
+    lowered = next((a for a in artifacts if a.runtime == "executorch"), None)
+    for isa, cpu in cpus.items():
+        if lowered is None:
+            raise SpecError("the arm64 lane needs the executorch artifact")
+        with stages.stage(f"arm64 {isa}"):
+            path = folder / lowered.file
+            outputs = emulated.replay(path, manifest.signature, inputs, cpu=cpu)
+            climb(f"arm64 {isa}", lowered, outputs)
+    stages.finish()
+    refuse_failed(hops)
+    return hops
+
+
+def refuse_failed(hops: Sequence[HopQuality]) -> None:
+    """Raise for the first hop that missed its floor.
+
+    Raises:
+        ParityFailed: naming the hop, the figures and the worst sample.
+    """
+    for hop in hops:
+        if hop.passed:
+            continue
+        floor = f"floors {hop.floor_worst} / {hop.floor_mean}"
+        drift = "" if hop.same_artifact is None else f", {hop.same_artifact} against its own goldens"
+        raise ParityFailed(
+            f"{hop.hop} ({hop.artifact or 'graph'}): worst cosine {hop.worst_cosine}, mean "
+            f"{hop.mean_cosine} ({floor}){drift}; worst sample: {hop.worst_sample[:60]!r}",
+            hint="The first hop that misses its floor is named; the hops before it are sound.",
+            hops=[entry.model_dump() for entry in hops],
+        )
+
+
+def _measured(
+    hop: str,
+    artifact: ArtifactInfo,
+    manifest: Manifest,
+    goldens: Sequence[Golden],
+    outputs: Sequence[dict[str, Any]],
+    context: Context,
+) -> HopQuality:
+    of = task(manifest.task)
+    name = manifest.signature.outputs[0].name
+    rows = [
+        of.rows(*unpad(output[name], golden.inputs), context)
+        for golden, output in zip(goldens, outputs, strict=True)
+    ]
+    return measure(
+        hop,
+        artifact.file,
+        of,
+        [golden.text for golden in goldens],
+        [golden.reference for golden in goldens],
+        rows,
+        manifest.goldens.tolerances[artifact.runtime],
+        [golden.expected[artifact.runtime] for golden in goldens],
+    )
+
+
+def _chosen(manifest: Manifest, runtimes: Sequence[str] | None) -> list[ArtifactInfo]:
+    have = {artifact.runtime: artifact for artifact in manifest.artifacts}
+    for name in runtimes or ():
+        if name not in have:
+            raise SpecError(
+                f"the bundle has no {name} artifact", hint=f"It has: {', '.join(have)}."
+            )
+    return [have[name] for name in runtimes or have]
+
+
+def _cpus(manifest: Manifest, isas: Sequence[str]) -> dict[str, str]:
+    known = target(manifest.target).emulated_cpus
+    for isa in isas:
+        if isa not in known:
+            raise SpecError(f"unknown ISA level {isa!r}", hint=f"Known: {', '.join(known)}.")
+    return {isa: known[isa] for isa in isas}

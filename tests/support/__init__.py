@@ -1,0 +1,1 @@
+"""Real small things that tests work on."""
