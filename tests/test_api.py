@@ -54,8 +54,10 @@ def test_type_checkers_see_the_lazy_names(tmp_path: Path) -> None:
     )
     revealed = [line.partition("Revealed type is ")[2] for line in done.stdout.splitlines()]
     assert any("-> edgekit.api.Bundle" in text for text in revealed), done.stdout
-    assert '"builtins.str"' in revealed
-    assert '"builtins.int"' in revealed
+    # Newer releases of mypy leave the "builtins." out.
+    plain = [text.replace("builtins.", "") for text in revealed]
+    assert '"str"' in plain
+    assert '"int"' in plain
 
 
 @pytest.mark.parametrize(

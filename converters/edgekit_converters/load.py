@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -152,7 +151,7 @@ def _refuse_bombs(config: Any, auto_class: str, folder: ModelFolder) -> None:
     """Lay the model out without memory, and refuse it when the files hold far less."""
     try:
         with torch.device("meta"):
-            shell = _auto(auto_class).from_config(copy.deepcopy(config), trust_remote_code=False)
+            shell = _auto(auto_class).from_config(config, trust_remote_code=False)
     except Exception as error:
         raise _no_model(folder, auto_class, error) from error
     declared = sum(parameter.numel() for parameter in shell.parameters())

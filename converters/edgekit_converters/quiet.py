@@ -8,7 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 # torch warns here, at import of torchao, about classes that are not ours to change.
-_LOGGERS = ("torch.utils._pytree", "torch.onnx", "torchao", "transformers", "optimum", "huggingface_hub")
+_LOGGERS = (
+    "torch.utils._pytree",
+    "torch.onnx",
+    "torchao",
+    "transformers",
+    "optimum",
+    "huggingface_hub",
+)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import selectors
 import signal
 import subprocess
@@ -33,6 +34,7 @@ Event = dict[str, Any]
 _LONGEST_LINE = 64 * 1024
 _MOST_BYTES = 64 * 1024 * 1024
 _STDERR_KEPT = 8 * 1024
+_LOG_HEAD = re.compile(rb"^[A-Z] [\d:.]+ executorch:[^\]]*\] ")
 
 # What ExecuTorch's error numbers mean to someone who has only the .pte in hand.
 EXECUTORCH_ERRORS = {
@@ -230,5 +232,7 @@ def _reported(event: Event, where: str, said: str) -> EdgekitError:
 
 
 def _last_words(stderr: bytes) -> str:
-    lines = [line for line in stderr.splitlines() if line.strip()]
-    return f"; its last words: {clean(lines[-1])}" if lines else ""
+    """The end of stderr in one line: ExecuTorch's reason stands some lines above its last."""
+    lines = [_LOG_HEAD.sub(b"", line) for line in stderr.splitlines() if line.strip()]
+    words = " | ".join(clean(line, 160) for line in lines[-3:])
+    return f"; its last words: {words}" if words else ""

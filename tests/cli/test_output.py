@@ -182,14 +182,14 @@ def test_closed_stdout_is_harmless() -> None:
     assert "Traceback" not in done.stderr
 
 
-def on_a_terminal(words: list[str], **env: str) -> str:
+def on_a_terminal(*words: str, **env: str) -> str:
     parent, child = pty.openpty()
     with subprocess.Popen(
-        [sys.executable, "-m", "edgekit", *words],
+        [sys.executable, *words],
         stdin=subprocess.DEVNULL,
         stdout=child,
         stderr=child,
-        env=clean_environment(TERM="xterm-256color", **env),
+        env=clean_environment(**{"TERM": "xterm-256color", **env}),
     ):
         os.close(child)
         shown = b""
@@ -204,8 +204,9 @@ def on_a_terminal(words: list[str], **env: str) -> str:
 
 
 def test_colour_on_a_terminal_unless_no_color() -> None:
-    assert "\x1b[" in on_a_terminal(["doctor"])
-    assert "\x1b[3" not in on_a_terminal(["doctor"], NO_COLOR="1")
+    words = ("-m", "edgekit", "doctor")
+    assert "\x1b[32m" in on_a_terminal(*words)
+    assert "\x1b[3" not in on_a_terminal(*words, NO_COLOR="1")
 
 
 def test_no_colour_in_a_pipe(edgekit: Program) -> None:
@@ -220,7 +221,7 @@ output = Output()
 output.quiet = {quiet}
 with output.progress() as progress:
     stages = Stages({{"load": 1.0, "lower": 3.0}}, progress)
-    with stages.stage("load"): time.sleep(0.02)
+    with stages.stage("load"): time.sleep(0.3)
     with stages.stage("lower"): stages.note("six operators left")
     stages.finish()
 """
@@ -235,6 +236,16 @@ def test_progress_is_one_plain_line_a_stage_without_a_terminal() -> None:
     assert "six operators left" in note
     assert last.startswith("done in")
     assert done.stdout == ""
+
+
+def test_progress_is_one_live_line_on_a_terminal() -> None:
+    shown = on_a_terminal("-c", JOB.format(quiet=False))
+    # The line is erased and drawn again in place.
+    assert "\x1b[2K" in shown
+    assert "[1/2] load" in shown
+    assert "six operators left" in shown
+    assert "done in" in shown
+    assert "\x1b" not in on_a_terminal("-c", JOB.format(quiet=False), TERM="dumb")
 
 
 def test_progress_is_silent_when_asked() -> None:

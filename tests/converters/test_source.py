@@ -182,25 +182,57 @@ def test_not_in_the_cache_and_offline(cached: Path, model: str, revision: str) -
 
 # A server that answers as the hub does
 
+REFUSALS = {
+    "gated": (403, "GatedRepo"),
+    "unauthorized": (401, ""),
+    "missing": (404, "RepoNotFound"),
+    "revision": (404, "RevisionNotFound"),
+}
+FILES = {
+    "config.json": b"{}",
+    "model.safetensors": b"weights",
+    "onnx/model.safetensors": b"other weights",
+    "1_Pooling/config.json": b"{}",
+    "tokenizer.json": b"{}",
+    "README.md": b"# Model",
+    "pytorch_model.bin": b"pickle",
+    "modeling_own.py": b"code",
+    "training_args.bin": b"pickle",
+}
+
 
 class Hub(http.server.BaseHTTPRequestHandler):
-    """Refuses every request in the hub's own words."""
+    """One repository, ``org/good``; the others are refused in the hub's own words."""
 
     def do_GET(self) -> None:
-        name = self.path.split("/")[4].split("?")[0] if self.path.count("/") > 3 else ""
-        status, code = {
-            "gated": (403, "GatedRepo"),
-            "unauthorized": (401, ""),
-            "missing": (404, "RepoNotFound"),
-            "revision": (404, "RevisionNotFound"),
-        }.get(name, (500, ""))
-        self.send_response(status)
-        if code:
-            self.send_header("X-Error-Code", code)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
+        path = self.path.split("?")[0]
+        if path.startswith("/api/models/org/good/revision/"):
+            self.reply(200, json.dumps({"id": "org/good", "sha": COMMIT, "siblings": []}).encode())
+        elif path.startswith("/api/models/org/good/tree/"):
+            entries = [
+                {"type": "file", "path": name, "size": len(data), "oid": f"{number:040x}"}
+                for number, (name, data) in enumerate(FILES.items())
+            ]
+            self.reply(200, json.dumps(entries).encode())
+        elif path.startswith(f"/org/good/resolve/{COMMIT}/"):
+            name = path.split(COMMIT + "/")[1]
+            self.reply(200, FILES[name], {"ETag": f'"{len(name):040x}"', "X-Repo-Commit": COMMIT})
+        else:
+            name = path.split("/")[4] if path.count("/") > 3 else ""
+            status, code = REFUSALS.get(name, (500, ""))
+            self.reply(status, b"", {"X-Error-Code": code} if code else {})
 
     do_HEAD = do_GET
+
+    def reply(self, status: int, data: bytes, headers: dict[str, str] | None = None) -> None:
+        self.send_response(status)
+        for key, value in (headers or {}).items():
+            self.send_header(key, value)
+        self.send_header("X-HF-Warning", "unauthenticated; you may be slowed down")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(data)
 
     def log_message(self, format: str, *args: object) -> None:
         pass
@@ -231,6 +263,22 @@ def test_hub_refuses(
     assert (answer["code"], answer["exit_status"]) == (code, status), answer
     assert word in answer["message"]
     assert "hf_not_a_secret" not in json.dumps(answer)
+
+
+@pytest.mark.parametrize("revision", ["", "v1", COMMIT])
+def test_download_is_data_only_silent_and_of_a_recorded_commit(
+    tmp_path: Path, hub: str, revision: str
+) -> None:
+    answer = ask("org/good", tmp_path, revision, HF_ENDPOINT=hub)
+    assert (answer["kind"], answer["revision"]) == ("hub", COMMIT), answer
+    folder = Path(answer["folder"])
+    fetched = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    unwanted = {"pytorch_model.bin", "modeling_own.py", "training_args.bin"}
+    assert fetched == FILES.keys() - unwanted - {"onnx/model.safetensors"}
+    assert (folder / "model.safetensors").read_bytes() == b"weights"
+    # What was fetched once works without a network.
+    again = ask("org/good", tmp_path, revision, HF_ENDPOINT=hub, HF_HUB_OFFLINE="1")
+    assert again == answer
 
 
 def test_no_network(tmp_path: Path) -> None:

@@ -134,7 +134,7 @@ def test_a_missing_operator_is_named(
     monkeypatch.setenv("EDGEKIT_HOME", str(tmp_path / "home"))
     runner.build(machine="x86_64")
     on_host(tiny["fp32"].path)
-    with pytest.raises(InternalError, match="0x14 OperatorMissing.*embedding_byte"):
+    with pytest.raises(InternalError, match=r"0x14 OperatorMissing.*embedding_byte"):
         on_host(tiny["int8"].path)
 
 

@@ -62,14 +62,14 @@ def test_events_of_a_run(host_runner: Path, tiny: dict[str, Tiny], tmp_path: Pat
 
 def test_a_long_run_beats(host_runner: Path, tiny: dict[str, Tiny], tmp_path: Path) -> None:
     sample = [np.zeros((1, 24), np.int64)]
-    stream.write(tmp_path / "in", [sample] * 500)
-    _, events = replay(host_runner, tiny["fp32"].path, tmp_path)
-    count = int(500 * 4_500 / events[-1]["ms"])
-    stream.write(tmp_path / "in", [sample] * count)
-    _, events = replay(host_runner, tiny["fp32"].path, tmp_path)
+    count, took = 1_000, 0.0
+    while took < 3_500:  # the beat comes every 3 s
+        count = int(count * max(1.5, min(10.0, 4_500 / took if took else 1.5)))
+        stream.write(tmp_path / "in", [sample] * count)
+        _, events = replay(host_runner, tiny["fp32"].path, tmp_path)
+        took = events[-1]["ms"]
     beats = [event for event in events if event["event"] == "heartbeat"]
-    assert events[-1]["ms"] > 3_100, "the run was too short to tell"
-    assert len(beats) >= events[-1]["ms"] // 5_000
+    assert len(beats) >= max(1, took // 5_000)
     assert 0 < beats[0]["sample"] < count
 
 

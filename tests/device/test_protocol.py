@@ -78,7 +78,7 @@ def test_endless_output_is_cut(tmp_path: Path, script: str, reason: str) -> None
 
 def test_endless_stderr_is_kept_short(tmp_path: Path) -> None:
     script = "import sys; sys.stderr.write('e' * 20_000_000 + '\\nlast line'); sys.exit(3)"
-    with pytest.raises(InternalError, match=r"status 3 on here; its last words: last line$"):
+    with pytest.raises(InternalError, match=r"status 3 on here; its last words: .* last line$"):
         drive(script, tmp_path)
 
 

@@ -22,6 +22,17 @@ from tests.bundle.trees import NEW, OLD, names, plant, tree
 NOBODY = 65534
 
 
+@pytest.fixture
+def memory(tmp_path: Path) -> Iterator[Path]:
+    """A folder in memory where there is one: nothing waits for a disk."""
+    shared = Path("/dev/shm")
+    if not os.access(shared, os.W_OK):
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(dir=shared) as folder:
+        yield Path(folder)
+
+
 @pytest.fixture(scope="module")
 def strike() -> Iterator[Callable[[Path, str, str, int], int]]:
     command = [sys.executable, "-m", "tests.bundle.staging_run"]
@@ -58,12 +69,12 @@ def strike() -> Iterator[Callable[[Path, str, str, int], int]]:
     ],
 )
 def test_struck_at_every_point(
-    tmp_path: Path, strike: Callable[[Path, str, str, int], int], force: str, kind: str
+    memory: Path, strike: Callable[[Path, str, str, int], int], force: str, kind: str
 ) -> None:
     before = OLD if force == "force" else None
     seen = []
     for point in range(1, 1000):
-        place = tmp_path / f"{point:03d}"
+        place = memory / f"{point:03d}"
         final = place / "out"
         if before is not None:
             plant(final, OLD)
@@ -187,17 +198,6 @@ def test_of_writers_at_once_one_wins(tmp_path: Path) -> None:
         assert names(final.parent) == ["out"]
 
 
-@pytest.fixture
-def memory(tmp_path: Path) -> Iterator[Path]:
-    """A folder in memory where there is one: no wait for a disk keeps the writers apart."""
-    shared = Path("/dev/shm")
-    if not os.access(shared, os.W_OK):
-        yield tmp_path
-        return
-    with tempfile.TemporaryDirectory(dir=shared) as folder:
-        yield Path(folder)
-
-
 @pytest.mark.parametrize("native", [True, False])
 def test_writers_that_replace_each_other(
     memory: Path, native: bool, monkeypatch: pytest.MonkeyPatch
@@ -210,14 +210,14 @@ def test_writers_that_replace_each_other(
     sys.setswitchinterval(1e-5)  # so that threads meet in the middle of everything
 
     def write(index: int) -> None:
-        for _ in range(30):
+        for _ in range(200):
             with Staging(final, force=True) as staging:
                 plant(staging.folder, {"edgekit.json": b"%d" % index, "who": b"%d" % index})
                 staging.commit()
 
     def read(_: int) -> None:
         # Through one descriptor, as a reader that keeps its folder while the name moves on.
-        for _ in range(200):
+        for _ in range(1000):
             with contextlib.suppress(FileNotFoundError):
                 folder = os.open(final, os.O_RDONLY)
                 try:

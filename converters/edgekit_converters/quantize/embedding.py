@@ -14,7 +14,7 @@ from edgekit_converters.graph.parameters import add_constant, call, constant
 from edgekit_converters.quantize.rounding import per_row
 
 # Below this a table is not worth an operator of its own (position and type tables, mostly).
-SMALLEST_TABLE = 1 << 20
+SMALLEST_TABLE = 1 << 16
 
 _aten = torch.ops.aten
 

@@ -1,7 +1,7 @@
 """Sentence similarity: pooling and normalisation inside the graph, ``(1, hidden)``.
 
 Read from the sentence-transformers files (Reimers and Gurevych 2019); a folder without them gets
-the mean over tokens, normalised.
+the mean over tokens, as sentence-transformers itself would.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def head(folder: Path) -> nn.Module:
     Raises:
         Unsupported: a pooling mode that has no graph form here.
     """
-    pooling = Pooling("mean", True, None)
+    pooling = Pooling("mean", False, None)
     if (folder / "modules.json").exists():
         pooling = sentence_pooling(folder)
     if pooling.mode not in _POOLINGS:

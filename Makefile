@@ -1,0 +1,76 @@
+# The commands of README.md. Everything they make lies in .venv and build.
+#
+# Needs: Linux, make, Python 3.11 or later with its venv module. Another interpreter than python3 is
+# named like this: make PYTHON=python3.12 demo
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip install --quiet --disable-pip-version-check -c edgekit/constraints.txt
+INSTALLED := $(VENV)/installed-all
+INSTALLED_DEV := $(VENV)/installed-dev
+
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+.SUFFIXES:
+.PHONY: help demo test test-all check docs clean moved
+
+help:
+	@echo 'make demo      export the embedded model, verify the bundle, run three sentences'
+	@echo 'make test      run the tests; those that need an arm64 emulator are skipped without one'
+	@echo 'make test-all  the same with nothing skipped: builds the arm64 runner first'
+	@echo 'make check     style, types, house rules, freshness of the generated pages'
+	@echo 'make docs      write the generated pages of docs/ again'
+	@echo 'make clean     remove build and caches; $(VENV) stays'
+
+demo: $(INSTALLED)
+	$(PY) examples/demo.py
+
+test: $(INSTALLED_DEV)
+	$(PY) -m pytest
+
+test-all: $(INSTALLED_DEV)
+	$(PY) -m edgekit runner build
+	EDGEKIT_REQUIRE_ARM64=1 $(PY) -m pytest
+
+check: $(INSTALLED_DEV)
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	$(PY) -m pytest -q tests/test_house.py tests/cli/test_docs.py tests/bundle/test_schema.py
+
+# Written beside first: a generator that fails leaves the old page as it was.
+docs: $(INSTALLED)
+	mkdir -p build
+	$(PY) -m edgekit.cli.reference > build/page && mv build/page docs/cli.md
+	$(PY) -m edgekit.cli.error_table > build/page && mv build/page docs/errors.md
+	$(PY) -m edgekit.bundle.schema > build/page && mv build/page docs/bundle-schema.json
+
+clean:
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache
+	find . -path './$(VENV)' -prune -o -path ./.git -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +
+
+# What is installed knows the checkout by its full path: after a move it is installed again.
+ifneq ($(shell cat $(VENV)/place 2>/dev/null),$(CURDIR))
+$(INSTALLED): moved
+endif
+
+$(INSTALLED): pyproject.toml edgekit/constraints.txt
+	@if ! $(PY) -c 'import pip' 2>/dev/null; then \
+	  $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	    echo "edgekit needs Python 3.11 or later, and $(PYTHON) is $$($(PYTHON) --version 2>&1)." \
+	         "Install one and name it: make PYTHON=python3.11 demo" >&2; exit 1; }; \
+	  $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	    echo "$(PYTHON) has no venv module. On Debian or Ubuntu: sudo apt-get install python3-venv" >&2; exit 1; }; \
+	  echo "Making a virtual environment in $(VENV) with $$($(PYTHON) --version)"; \
+	  $(PYTHON) -m venv --clear $(VENV); fi
+	@echo "Installing edgekit with what it needs into $(VENV)."
+	@echo "The first time this fetches torch, a download of about 3 GB, and takes some minutes."
+	$(PIP) -e ".[all]"
+	@pwd -P > $(VENV)/place
+	@touch $@
+
+$(INSTALLED_DEV): $(INSTALLED)
+	@echo "Installing the tools for tests and checks into $(VENV)."
+	$(PIP) -e ".[all,dev]"
+	@touch $@
