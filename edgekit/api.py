@@ -120,8 +120,8 @@ class Bundle:
     Example:
         >>> from edgekit import Bundle
         >>> with Bundle.open("minilm-android-arm64") as bundle:  # doctest: +SKIP
-        ...     bundle.run(["A text."])[0]["embedding"][:2]
-        [0.0712, -0.0134]
+        ...     len(bundle.run(["A text."])[0]["embedding"])
+        384
     """
 
     def __init__(self, path: Path, manifest: Manifest) -> None:
@@ -217,8 +217,9 @@ class Bundle:
             Unavailable: the runtime is not installed.
 
         Example:
-            >>> bundle.run(["A text."], runtime="onnx")  # doctest: +SKIP
-            [{'text': 'A text.', 'embedding': [0.0712, -0.0134, ...]}]
+            >>> answer, = bundle.run(["A text."], runtime="onnx")  # doctest: +SKIP
+            >>> sorted(answer)  # doctest: +SKIP
+            ['embedding', 'text']
         """
         return list(self.answers(texts, runtime=runtime, top_k=top_k))
 

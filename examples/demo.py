@@ -35,6 +35,9 @@ def main() -> int:
     except edgekit.errors.EdgekitError as error:
         say(f"{error}\n{error.hint}")
         return error.exit_status
+    except KeyboardInterrupt:
+        say("Stopped; no half-made bundle is left.")
+        return 130
     print_closest(embeddings)
     print_artifacts(bundle, {hop.artifact: hop.worst_cosine for hop in hops})
     print(f"\n{BUNDLE} is what goes to the phone. Next:")
@@ -69,7 +72,7 @@ def say(text: str) -> None:
 
 def say_progress(progress: edgekit.Progress) -> None:
     """One line for each stage of a long job."""
-    left = "" if progress.remaining is None else f", about {progress.remaining:.0f} s to go"
+    left = f", about {progress.remaining:.0f} s to go" if progress.remaining else ""
     step = f"[{progress.index}/{progress.total}]"
     say(f"{step} {progress.elapsed:5.1f} s  {progress.note or progress.stage}{left}")
 
