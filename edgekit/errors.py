@@ -1,6 +1,6 @@
 """The error tree: every failure that a user can meet, with a code, an exit status and a hint.
 
-The exit statuses follow sysexits by class of failure; ``docs/errors.md`` is generated from this file.
+The exit statuses follow sysexits by class of failure; ``docs/errors.md`` is made from this file.
 A message says what went wrong and where; the hint says what to do about it.
 """
 

@@ -22,7 +22,7 @@ def snr_db(reference: Sequence[Floats], other: Sequence[Floats]) -> float | None
     """Signal-to-noise ratio over all samples in dB; None when nothing differs, -inf for NaN."""
     signal = noise = 0.0
     for a, b in zip(reference, other, strict=True):
-        if a.shape != b.shape or not np.isfinite(b).all():
+        if not _comparable(a, b):
             return -np.inf
         signal += float(np.square(a, dtype=np.float64).sum())
         noise += float(np.square(a.astype(np.float64) - b).sum())
@@ -54,7 +54,7 @@ def measure(
     near = cosines(reference, other)
     worst, mean = float(near.min()), float(near.mean())
     same = None if expected is None else float(cosines(expected, other).min())
-    sound = [a.shape == b.shape and np.isfinite(b).all() for a, b in zip(reference, other, strict=True)]
+    sound = [_comparable(a, b) for a, b in zip(reference, other, strict=True)]
     passed = all(sound)
     if floor is not None:
         passed = passed and worst >= floor.worst_cosine and mean >= floor.mean_cosine
@@ -76,8 +76,12 @@ def measure(
     )
 
 
+def _comparable(a: Floats, b: Floats) -> bool:
+    return a.shape == b.shape and bool(np.isfinite(a).all() and np.isfinite(b).all())
+
+
 def _cosine(a: Floats, b: Floats) -> float:
-    if a.shape != b.shape or not np.isfinite(b).all():
+    if not _comparable(a, b):
         return -1.0
     x, y = a.astype(np.float64).ravel(), b.astype(np.float64).ravel()
     scale = float(np.linalg.norm(x) * np.linalg.norm(y))

@@ -41,7 +41,7 @@ class Stages:
     """Runs a job's stages in order and tells a callback.
 
     Args:
-        plan: stage name -> expected share of the job's time (any unit); the estimate scales with it.
+        plan: stage name -> expected share of the job's time, any unit; estimates scale with it.
         callback: told of each stage; None for silence.
     """
 
@@ -74,6 +74,4 @@ class Stages:
         left = sum(share for name, share in self.plan.items() if name not in self.seconds)
         spent = sum(self.seconds.values())
         remaining = left * spent / expected if expected and spent else None
-        self.callback(
-            Progress(stage, len(self.seconds), len(self.plan), elapsed, remaining, note)
-        )
+        self.callback(Progress(stage, len(self.seconds), len(self.plan), elapsed, remaining, note))

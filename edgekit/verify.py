@@ -9,7 +9,7 @@ from typing import Any
 from edgekit.bundle.goldens import Golden, read
 from edgekit.bundle.manifest import ArtifactInfo, HopQuality, Manifest
 from edgekit.bundle.read import check_files, load_manifest
-from edgekit.errors import ParityFailed, SpecError
+from edgekit.errors import BundleCorrupt, ParityFailed, SpecError
 from edgekit.parity import measure
 from edgekit.runtime.encode import Encoder, unpad
 from edgekit.runtime.replay import replay
@@ -54,6 +54,7 @@ def verify(
         for cpu in cpus.values():
             emulated.ensure_available(cpu)
     goldens = read(folder / manifest.goldens.file)
+    _refuse_incomplete(manifest, goldens, artifacts)
     context = Encoder(folder, manifest).context
     plan = {a.runtime: 1.0 for a in artifacts} | {f"arm64 {isa}": 8.0 for isa in cpus}
     stages = Stages(plan, progress)
@@ -66,7 +67,8 @@ def verify(
     for artifact in artifacts:
         with stages.stage(artifact.runtime):
             path = folder / artifact.file
-            climb(artifact.runtime, artifact, replay(artifact.runtime, path, manifest.signature, inputs))
+            outputs = replay(artifact.runtime, path, manifest.signature, inputs)
+            climb(artifact.runtime, artifact, outputs)
     lowered = next((a for a in artifacts if a.runtime == "executorch"), None)
     for isa, cpu in cpus.items():
         if lowered is None:
@@ -90,7 +92,8 @@ def refuse_failed(hops: Sequence[HopQuality]) -> None:
         if hop.passed:
             continue
         floor = f"floors {hop.floor_worst} / {hop.floor_mean}"
-        drift = "" if hop.same_artifact is None else f", {hop.same_artifact} against its own goldens"
+        same = hop.same_artifact
+        drift = "" if same is None else f", {same} against its own goldens"
         raise ParityFailed(
             f"{hop.hop} ({hop.artifact or 'graph'}): worst cosine {hop.worst_cosine}, mean "
             f"{hop.mean_cosine} ({floor}){drift}; worst sample: {hop.worst_sample[:60]!r}",
@@ -123,6 +126,22 @@ def _measured(
         manifest.goldens.tolerances[artifact.runtime],
         [golden.expected[artifact.runtime] for golden in goldens],
     )
+
+
+def _refuse_incomplete(
+    manifest: Manifest, goldens: Sequence[Golden], artifacts: Sequence[ArtifactInfo]
+) -> None:
+    """A bundle that was sealed without what verifying needs proves nothing."""
+    file, inputs = manifest.goldens.file, {spec.name for spec in manifest.signature.inputs}
+    if not goldens or len(goldens) != manifest.goldens.count:
+        raise BundleCorrupt(f"{file} has {len(goldens)} goldens, not {manifest.goldens.count}")
+    for name in (artifact.runtime for artifact in artifacts):
+        if name not in manifest.goldens.tolerances:
+            raise BundleCorrupt(f"the manifest has no tolerance for {name}")
+        if any(name not in golden.expected for golden in goldens):
+            raise BundleCorrupt(f"{file} lacks what {name} must give")
+    if any(golden.inputs.keys() != inputs for golden in goldens):
+        raise BundleCorrupt(f"{file} has other inputs than the signature")
 
 
 def _chosen(manifest: Manifest, runtimes: Sequence[str] | None) -> list[ArtifactInfo]:

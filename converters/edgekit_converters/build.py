@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import importlib
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -15,6 +18,7 @@ from edgekit.bundle.goldens import write as write_goldens
 from edgekit.bundle.manifest import ArtifactInfo, Manifest, Signature
 from edgekit.bundle.seal import seal
 from edgekit.bundle.staging import require_space
+from edgekit.errors import EdgekitError, Unsupported
 from edgekit.floors import FLOORS
 from edgekit.runtime.encode import encode
 from edgekit.stages import Stages
@@ -25,6 +29,7 @@ from edgekit_converters.evaluate import samples
 from edgekit_converters.evaluate.ladder import Ladder, climb_from, tensors
 from edgekit_converters.export import Lowered
 from edgekit_converters.export.capture import Captured, capture
+from edgekit_converters.export.weights import weight_bytes
 from edgekit_converters.folder import check as check_folder
 from edgekit_converters.graph import attention, cleanup, views
 from edgekit_converters.load import Loaded, load
@@ -104,6 +109,8 @@ def _build(job: Job, folder: Path, stages: Stages) -> Manifest:
     with stages.stage("rewrite"):
         edge = _rewrite(job, captured)
         ladder.graph("rewritten", edge.module(), FLOORS["fp32"])
+    # Before smoothing, which gives a tied weight a copy of its own.
+    fp32_bytes = weight_bytes(captured.module()).total
     artifacts: list[ArtifactInfo] = []
     expected: dict[str, list[Floats]] = {}
     notes: list[str] = list(_cut_note(job))
@@ -112,7 +119,7 @@ def _build(job: Job, folder: Path, stages: Stages) -> Manifest:
         with stages.stage(f"lower {runtime}"):
             lowered = _lower(job, edge, runtime, delegate)
             (folder / lowered.info.file).write_bytes(lowered.data)
-            artifacts.append(lowered.info)
+            artifacts.append(lowered.info.model_copy(update={"fp32_bytes": fp32_bytes}))
             notes += lowered.notes
             report |= lowered.report or {}
         with stages.stage(f"run {runtime}"):
@@ -134,16 +141,18 @@ def _build(job: Job, folder: Path, stages: Stages) -> Manifest:
 def _capture(job: Job) -> tuple[Captured, nn.Module]:
     """The graph, and the eager model that it is measured against."""
     head = head_module(job.task)
-    config, model = job.loaded.config, job.loaded.model
+    config = job.loaded.config
+    model: Any = job.loaded.model
     plain = head.inputs(config)
     names = (*plain, "attention_mask") if job.request.static else plain
     types = has_token_types(config)
     pooled = head.head(job.loaded.source.folder)
     attention.register()
-    model.set_attn_implementation(attention.NAME)
     wrapped = Wrapped(model, pooled, names, types)
-    captured = capture(wrapped, names, head.OUTPUT, job.loaded.max_length, job.request.static)
-    model.set_attn_implementation("eager")
+    with _or_unsupported(f"{job.loaded.family} models cannot be captured as one graph"):
+        model.set_attn_implementation(attention.NAME)
+        captured = capture(wrapped, names, head.OUTPUT, job.loaded.max_length, job.request.static)
+        model.set_attn_implementation("eager")
     return captured, Wrapped(model, pooled, plain, types)
 
 
@@ -172,9 +181,7 @@ def _rewrite(job: Job, captured: Captured) -> Captured:
         tokenizer, limit = job.loaded.tokenizer, job.loaded.max_length
         pad = describe.pad_id(job.loaded)
         inputs = (
-            tensors(
-                encode(tokenizer, captured.signature, text, limit, pad_id=pad, truncate=True)
-            )
+            tensors(encode(tokenizer, captured.signature, text, limit, pad_id=pad, truncate=True))
             for text in samples.calibration()
         )
         smoothquant.apply(graph, inputs)
@@ -183,8 +190,24 @@ def _rewrite(job: Job, captured: Captured) -> Captured:
 
 def _lower(job: Job, edge: Captured, runtime: str, delegate: str) -> Lowered:
     module = importlib.import_module(f"edgekit_converters.export.{runtime}")
-    lowered: Lowered = module.lower(edge, job.request.scheme, delegate)
+    with _or_unsupported(f"{job.loaded.family} models cannot be lowered for {runtime} here"):
+        lowered: Lowered = module.lower(edge, job.request.scheme, delegate)
     return lowered
+
+
+@contextmanager
+def _or_unsupported(what: str) -> Iterator[None]:
+    """Torch and the lowerings fail in many ways on an architecture that they cannot take."""
+    try:
+        yield
+    except (EdgekitError, MemoryError, OSError):
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        raise Unsupported(
+            f"{what}: {type(error).__name__}: {reason}",
+            hint="BERT and DistilBERT are tried; another --runtime or --task may still work.",
+        ) from error
 
 
 def _goldens(path: Path, ladder: Ladder, expected: dict[str, list[Floats]]) -> int:

@@ -104,8 +104,7 @@ def context(job: Job) -> Context:
     labels: tuple[str, ...] = ()
     problem = None
     if job.task == "text-classification":
-        names = config.id2label
-        labels = tuple(str(names[index]) for index in range(len(names)))
+        labels = _labels(config.id2label)
         problem = config.problem_type or ("regression" if len(labels) == 1 else None)
     size = loaded.tokenizer.get_vocab_size()
     return Context(
@@ -114,6 +113,15 @@ def context(job: Job) -> Context:
         mask_token_id=tokenizers.mask_token_id(loaded.source.folder, loaded.tokenizer),
         tokens=[loaded.tokenizer.id_to_token(index) or "" for index in range(size)],
     )
+
+
+def _labels(names: dict[int, str]) -> tuple[str, ...]:
+    if sorted(names) != list(range(len(names))):
+        raise InputRefused(
+            f"id2label in config.json has the keys {sorted(names)[:8]}, not 0 to {len(names) - 1}",
+            hint="Number the labels from 0, in the order of the classifier's outputs.",
+        )
+    return tuple(str(names[index]) for index in range(len(names)))
 
 
 def mask_token(loaded: Loaded) -> str | None:

@@ -101,7 +101,7 @@ def bundle_name(source: Source) -> str:
 
 
 def _needed(stage: str, delegates: dict[str, str]) -> bool:
-    verb, _, runtime = stage.partition(" ")
+    runtime = stage.partition(" ")[2]
     return not runtime or runtime in delegates
 
 

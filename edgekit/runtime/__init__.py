@@ -1,4 +1,4 @@
-"""Run a bundle's artifacts here. One runtime a file; each gives ``open_session(path, signature)``."""
+"""Run a bundle's artifacts here, one runtime a file; each gives ``open_session``."""
 
 from __future__ import annotations
 

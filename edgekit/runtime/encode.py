@@ -42,7 +42,8 @@ class Encoder:
             truncate: cut at the model's limit, keeping the closing special token.
 
         Raises:
-            TextRefused: the text is empty, or longer than the limit and not to be cut.
+            TextRefused: the text is empty, not Unicode, too short for the signature, or longer than
+                the limit and not to be cut.
         """
         limit = self._manifest.limits.max_length
         return encode(
@@ -94,7 +95,7 @@ def encode(
     """
     if not text.strip():
         raise TextRefused("the text is empty", hint="Give at least one word.")
-    encoding: Any = tokenizer.encode(text)
+    encoding = _tokens(tokenizer, text)
     length = len(encoding.ids)
     if length > limit:
         if not truncate:
@@ -107,7 +108,16 @@ def encode(
         tokenizer.enable_truncation(limit)
         encoding = tokenizer.encode(text)
         tokenizer.no_truncation()
-    width = max(len(encoding.ids), signature.inputs[0].dims[1].minimum)
+    least = signature.inputs[0].dims[1].minimum
+    # Padding without a mask would change the answer in silence.
+    if length < least and all(spec.name != "attention_mask" for spec in signature.inputs):
+        raise TextRefused(
+            f"the text has {length} tokens, the model takes {least} at least: {text[:40]!r}",
+            hint="Give a longer text.",
+            tokens=length,
+            minimum=least,
+        )
+    width = max(len(encoding.ids), least)
     columns = {
         "input_ids": (encoding.ids, pad_id),
         "token_type_ids": (encoding.type_ids, 0),
@@ -120,3 +130,14 @@ def encode(
         row[0, : len(values)] = values
         inputs[spec.name] = row
     return inputs
+
+
+def _tokens(tokenizer: Tokenizer, text: str) -> Any:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise TextRefused(
+            f"the text is not valid Unicode: a lone surrogate at character {error.start}",
+            hint="It was most likely decoded from bytes that are not UTF-8.",
+        ) from None
+    return tokenizer.encode(text)

@@ -1,4 +1,4 @@
-"""Run a ``.pte`` here with ExecuTorch's Python runtime. The one place of this package with torch."""
+"""Run a ``.pte`` here with ExecuTorch's Python runtime: the one place here with torch."""
 
 from __future__ import annotations
 

@@ -6,14 +6,14 @@ error with the name of the artifact, and the parent goes on.
 
 from __future__ import annotations
 
-import json
+import os
 import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,14 +46,23 @@ def replay(
         InternalError: the runtime refused the file or crashed; the signal is named.
         TemporaryFailure: it did not finish in time.
     """
-    with tempfile.TemporaryDirectory(prefix="edgekit-replay-") as scratch:
-        job = Path(scratch)
-        _write(job / "inputs.npz", samples)
-        (job / "signature.json").write_text(signature.model_dump_json(), encoding="utf-8")
-        command = [sys.executable, "-m", __name__, runtime, str(path.resolve()), str(job)]
+    # Files without a name: whatever kills either process, nothing is left behind.
+    with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as made:
+        _write(given, samples)
+        files = (given.fileno(), made.fileno())
+        # -P: a module that lies in the current folder, perhaps a bundle's, is never imported.
+        command = [sys.executable, "-P", "-m", __name__, runtime, str(path.resolve())]
         try:
             done = subprocess.run(
-                command, capture_output=True, text=True, timeout=timeout, check=False
+                [*command, str(len(samples)), *map(str, files)],
+                input=signature.model_dump_json(),
+                capture_output=True,
+                text=True,
+                encoding="utf-8",
+                errors="replace",
+                timeout=timeout,
+                check=False,
+                pass_fds=files,
             )
         except subprocess.TimeoutExpired:
             raise TemporaryFailure(
@@ -61,7 +70,7 @@ def replay(
             ) from None
         if done.returncode:
             raise _failure(runtime, path, done)
-        return _read(job / "outputs.npz", len(samples))
+        return _read(made, len(samples))
 
 
 def _failure(
@@ -79,34 +88,35 @@ def _failure(
     return InternalError(f"{runtime} failed on {path.name}: {last}")
 
 
-def _write(path: Path, samples: Sequence[Mapping[str, NDArray[Any]]]) -> None:
+def _write(file: IO[bytes], samples: Sequence[Mapping[str, NDArray[Any]]]) -> None:
     flat = {f"{i}/{name}": array for i, s in enumerate(samples) for name, array in s.items()}
-    np.savez(path, allow_pickle=False, **flat)
+    np.savez(file, allow_pickle=False, **flat)
+    file.flush()
 
 
-def _read(path: Path, count: int) -> list[dict[str, Floats]]:
+def _read(file: IO[bytes], count: int) -> list[dict[str, Floats]]:
     found: list[dict[str, Floats]] = [{} for _ in range(count)]
-    with np.load(path, allow_pickle=False) as archive:
+    file.seek(0)
+    with np.load(file, allow_pickle=False) as archive:
         for key in archive.files:
             index, name = key.split("/", 1)
             found[int(index)][name] = archive[key]
     return found
 
 
-def _child(runtime: str, model: str, scratch: str) -> None:
-    job = Path(scratch)
-    signature = Signature.model_validate(json.loads((job / "signature.json").read_text("utf-8")))
-    with np.load(job / "inputs.npz", allow_pickle=False) as archive:
-        count = 1 + max(int(key.split("/", 1)[0]) for key in archive.files)
-    samples = _read(job / "inputs.npz", count)
+def _child(runtime: str, model: str, count: str, given: str, made: str) -> None:
+    signature = Signature.model_validate_json(sys.stdin.buffer.read())
+    with os.fdopen(int(given), "rb") as file:
+        samples = _read(file, int(count))
     try:
         session = load_runtime(runtime).open_session(Path(model), signature)
     except ImportError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(_MISSING)
-    _write(job / "outputs.npz", [session.run(sample) for sample in samples])
+    with os.fdopen(int(made), "wb") as file:
+        _write(file, [session.run(sample) for sample in samples])
     session.close()
 
 
 if __name__ == "__main__":
-    _child(*sys.argv[1:4])
+    _child(*sys.argv[1:6])

@@ -3,10 +3,10 @@
 One task a file; the file's name is the task's. Each module gives:
 
 - ``AGREEMENT``: what "the same answer" means, in words.
-- ``rows(output, input_ids, special)``: the part of one raw output that is compared, ``(rows, dim)``.
+- ``rows(output, input_ids, context)``: the part of an output that is compared, ``(rows, dim)``.
 - ``agreement(reference, other)``: share of samples (0..1) with the same answer; both are lists of
   what ``rows`` returned, one entry a sample.
-- ``answer(output, text, context)``: one text's result as JSON-able data.
+- ``answer(output, input_ids, text, context)``: one text's result as JSON-able data.
 
 These run on numpy alone: the same code serves export, verify, run and a phone's replies.
 """

@@ -24,7 +24,7 @@ def agreement(reference: list[Floats], other: list[Floats]) -> float:
 
 def answer(output: Floats, input_ids: Ids, text: str, context: Context) -> dict[str, Any]:
     """Token texts beside their vectors."""
-    tokens = [context.tokens[i] for i in input_ids.reshape(-1)]
+    tokens = [context.tokens[int(i)] for i in input_ids.reshape(-1)]
     return {"text": text, "tokens": tokens, "features": rows(output, input_ids, context).tolist()}
 
 

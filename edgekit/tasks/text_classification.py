@@ -12,7 +12,7 @@ AGREEMENT = "same top-1 label"
 
 
 def rows(output: Floats, input_ids: Ids, context: Context) -> Floats:
-    """The logits, as one row; one value gets a 1 beside it, because its cosine alone is its sign."""
+    """The logits, as one row; a lone value gets a 1 beside it: its own cosine is but its sign."""
     row = output.reshape(1, -1)
     return row if row.shape[1] > 1 else np.append(row, [[np.float32(1)]], axis=1)
 
@@ -24,10 +24,16 @@ def agreement(reference: list[Floats], other: list[Floats]) -> float:
 
 
 def answer(output: Floats, input_ids: Ids, text: str, context: Context) -> dict[str, Any]:
-    """Labels with scores, best first: softmax, sigmoid for multi-label, the value for regression."""
+    """Labels with scores, best first: softmax, or sigmoid for multi-label.
+
+    Regression gives its one value, or with several labels the value of each.
+    """
     logits = output.reshape(-1).astype(np.float64)
-    if context.problem == "regression":
+    if context.problem == "regression" and len(logits) == 1:
         return {"text": text, "value": float(logits[0])}
+    if context.problem == "regression":
+        pairs = zip(context.labels, logits.tolist(), strict=True)
+        return {"text": text, "values": dict(pairs)}
     if context.problem == "multi_label_classification":
         scores = 1.0 / (1.0 + np.exp(-logits))
     else:

@@ -38,7 +38,7 @@ def lower(captured: Captured, scheme: str, delegate: str) -> Lowered:
     if scheme not in chosen.SCHEMES:
         raise Unsupported(
             f"delegate {delegate} cannot run {scheme} in a .pte",
-            hint=f"It runs: {', '.join(chosen.SCHEMES)}. Use --quantize none, or --delegate xnnpack.",
+            hint=f"It runs: {', '.join(chosen.SCHEMES)}. Or use --delegate xnnpack.",
         )
     before = weight_bytes(captured.module())
     graph = captured.module()
@@ -99,9 +99,7 @@ def _groups(
         reason = f"tables under {embedding.SMALLEST_TABLE} bytes"
         groups.append(_left("small table", before.tables - len(tables), small, reason))
     if before.other:
-        groups.append(
-            _left("bias, norm", before.others, before.other, "small, and added in fp32")
-        )
+        groups.append(_left("bias, norm", before.others, before.other, "small, and added in fp32"))
     return tuple(groups)
 
 
@@ -133,7 +131,7 @@ def _delegation(program: ExportedProgram) -> Delegation:
             delegated = getattr(program.graph_module, node.args[0].target)
             inside += _operators(delegated.original_module.graph_module)
         else:
-            left[str(node.target)] += 1
+            left[getattr(node.target, "__name__", str(node.target))] += 1
     total = inside + sum(left.values())
     return Delegation(
         calls=calls,

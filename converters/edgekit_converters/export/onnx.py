@@ -48,6 +48,7 @@ def lower(captured: Captured, scheme: str, delegate: str) -> Lowered:
     onnx.checker.check_model(model)
     data = model.SerializeToString(deterministic=True)
     notes, report = nnapi.partitions(model) if delegate == "nnapi" else ((), None)
+    kinds = {f"{node.domain or 'ai.onnx'}::{node.op_type}" for node in model.graph.node}
     info = ArtifactInfo(
         runtime=RUNTIME,
         file=FILE,
@@ -57,7 +58,7 @@ def lower(captured: Captured, scheme: str, delegate: str) -> Lowered:
         scheme=scheme,
         quantization=groups,
         methods=("main_graph",),
-        operators=tuple(sorted({f"{n.domain or 'ai.onnx'}::{n.op_type}" for n in model.graph.node})),
+        operators=tuple(sorted(kinds)),
         backends=("NnapiExecutionProvider", "CPUExecutionProvider")
         if delegate == "nnapi"
         else ("CPUExecutionProvider",),

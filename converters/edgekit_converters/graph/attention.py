@@ -47,7 +47,7 @@ def attention(
     """
     if getattr(module, "is_causal", False) and attention_mask is None:
         raise NotImplementedError("causal attention needs a mask")
-    _, heads, _, head_dim = query.shape
+    heads, head_dim = query.shape[1], query.shape[3]
     factor = head_dim**-0.5 if scaling is None else scaling
     scores = torch.bmm(
         query.view(heads, -1, head_dim) * factor,

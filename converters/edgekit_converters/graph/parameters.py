@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.fx import GraphModule, Node
@@ -29,7 +31,7 @@ def add_constant(graph_module: GraphModule, name: str, value: Tensor, like: Node
     return node
 
 
-def call(graph_module: GraphModule, operator: torch._ops.OpOverload, *args: object) -> Node:
+def call(graph_module: GraphModule, operator: torch._ops.OpOverload, *args: Any) -> Node:
     """Add one operator call, with the fake value that later passes read."""
     node = graph_module.graph.call_function(operator, args)
     values = [arg.meta["val"] if isinstance(arg, Node) else arg for arg in args]

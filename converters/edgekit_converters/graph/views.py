@@ -7,6 +7,8 @@ copy becomes an explicit copy and a view.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch.fx import GraphModule, Node
 
@@ -47,7 +49,7 @@ def _is_view(source: Node, sizes: list[int]) -> bool:
 
 
 def _contiguous(graph_module: GraphModule, before: Node, source: Node) -> Node:
-    memory_format = {"memory_format": torch.contiguous_format}
+    memory_format: dict[str, Any] = {"memory_format": torch.contiguous_format}
     with graph_module.graph.inserting_before(before):
         copy = graph_module.graph.call_function(_aten.clone.default, (source,), memory_format)
     copy.meta = dict(source.meta)

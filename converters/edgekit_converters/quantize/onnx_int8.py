@@ -66,7 +66,8 @@ def apply(model: onnx.ModelProto) -> Sizes:
     producers = {output: node for node in graph.node for output in node.output}
     rewrite = _Rewrite()
     for node in graph.node:
-        constant = weights.get(node.input[1 if node.op_type == "MatMul" else 0]) if node.input else None
+        place = 1 if node.op_type == "MatMul" else 0
+        constant = weights.get(node.input[place]) if len(node.input) > place else None
         if node.op_type == "MatMul" and constant is not None and len(constant.dims) == 2:
             _linear(rewrite, node, constant, _one_sided(node.input[0], producers, weights))
         elif node.op_type == "Gather" and constant is not None and _is_large(constant):

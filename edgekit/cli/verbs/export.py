@@ -91,5 +91,6 @@ def command(output: Output, /, model: str, **request: Any) -> None:
     else:
         render.artifacts(output, bundle.manifest)
         output.text(f"bundle: {bundle.path}")
-        output.text(f"next:   edgekit verify {shlex.quote(str(bundle.path))} --arm64")
+        emulated = " --arm64" if "executorch" in bundle.runtimes else ""
+        output.text(f"next:   edgekit verify {shlex.quote(str(bundle.path))}{emulated}")
         output.text(f"        {render.run_example(bundle)}")

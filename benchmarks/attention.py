@@ -1,0 +1,96 @@
+"""Which attention lowers best: transformers' eager and sdpa, or edgekit's three-dimensional form.
+
+    .venv/bin/python -m benchmarks.attention [--model minilm] [--seconds 20] [> table.md]
+
+The same model, rewrites and int8 scheme; only the attention implementation differs. Not a phone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from edgekit_converters.detect import task_of
+from edgekit_converters.export import Lowered, executorch, onnx
+from edgekit_converters.export.capture import Captured, capture
+from edgekit_converters.folder import check
+from edgekit_converters.graph import attention, cleanup, views
+from edgekit_converters.load import load
+from edgekit_converters.quiet import quiet
+from edgekit_converters.source import resolve
+from edgekit_converters.tasks import Wrapped, has_token_types, head_module
+
+from benchmarks.interleave import median, medians
+from edgekit.runtime import load_runtime
+
+IMPLEMENTATIONS = ("eager", "sdpa", attention.NAME)
+LENGTHS = (16, 64, 128)
+
+
+def main() -> None:
+    """Lower with each implementation, time, print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="minilm")
+    parser.add_argument("--seconds", type=float, default=20.0, help="per length")
+    options = parser.parse_args()
+    print("| attention | file | delegate calls | delegated share | planned memory, MB |", end="")
+    print("".join(f" {length} tokens: ms (x eager) |" for length in LENGTHS))
+    print("|---|---|---|---|---|" + "---|" * len(LENGTHS))
+    with tempfile.TemporaryDirectory() as scratch, quiet():
+        lowered = {
+            (name, runtime): module.lower(graph, "int8", delegate)
+            for name in IMPLEMENTATIONS
+            for graph in [_captured(options.model, name)]
+            for runtime, module, delegate in (
+                ("executorch", executorch, "xnnpack"),
+                ("onnx", onnx, "none"),
+            )
+        }
+        signature = _captured(options.model, "eager").signature
+        runs = {}
+        for (name, runtime), one in lowered.items():
+            path = Path(scratch) / f"{name}-{one.info.file}"
+            path.write_bytes(one.data)
+            runs[name, runtime] = load_runtime(runtime).open_session(path, signature)
+        times = {}
+        for length in LENGTHS:
+            inputs = {"input_ids": np.full((1, length), 2000, dtype=np.int64)}
+            calls = {key: partial(session.run, inputs) for key, session in runs.items()}
+            times[length] = medians(calls, options.seconds)
+    for key, one in lowered.items():
+        _row(key, one, {length: times[length] for length in LENGTHS})
+
+
+def _captured(model: str, implementation: str) -> Captured:
+    source = resolve(model)
+    head = head_module(task_of(source.folder, check(source.folder).config))
+    loaded = load(source, head.AUTO_CLASS, may_miss=head.MAY_MISS)
+    attention.register()
+    loaded.model.set_attn_implementation(implementation)
+    names = head.inputs(loaded.config)
+    wrapped = Wrapped(loaded.model, head.head(source.folder), names, has_token_types(loaded.config))
+    captured = capture(wrapped, names, head.OUTPUT, loaded.max_length)
+    graph = captured.module()
+    cleanup.apply(graph)
+    views.apply(graph)
+    return captured.again(graph)
+
+
+def _row(key: tuple[str, str], one: Lowered, times: dict[int, dict]) -> None:
+    name, runtime = key
+    found = one.info.delegation
+    cells = [
+        f"{median(by[key]):.2f} ({median(by[key]) / median(by['eager', runtime]):.2f})"
+        for by in times.values()
+    ]
+    delegated = (f"{found.calls}", f"{100 * found.share:.0f} %") if found else ("", "")
+    memory = one.info.planned_memory
+    planned = "" if memory is None else f"{memory / 1e6:.1f}"
+    print("| " + " | ".join([name, one.info.file, *delegated, planned, *cells]) + " |")
+
+
+if __name__ == "__main__":
+    main()

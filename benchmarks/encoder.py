@@ -1,0 +1,120 @@
+"""Size, quality and latency of a sentence encoder's artifacts beside what people use today.
+
+    .venv/bin/python -m benchmarks.encoder [--model minilm] [--seconds 20] [> table.md]
+
+One interleaved run on this machine's CPU; ratios of medians are what to read. Not a phone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+from pathlib import Path
+
+import numpy as np
+import torch
+from edgekit_converters.evaluate import samples
+from edgekit_converters.load import load
+from edgekit_converters.quiet import quiet
+from edgekit_converters.source import resolve
+
+from benchmarks import candidates
+from benchmarks.interleave import median, medians
+from edgekit.parity import cosines
+
+LENGTHS = (16, 64, 128)
+FP32 = "onnxruntime fp32, plain export"
+INT8 = "onnxruntime int8, default"
+
+
+def main() -> None:
+    """Build, check, time, print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="minilm")
+    parser.add_argument("--seconds", type=float, default=20.0, help="per length")
+    parser.add_argument("--folder", type=Path, default=Path("build/benchmarks"))
+    options = parser.parse_args()
+    options.folder.mkdir(parents=True, exist_ok=True)
+    with quiet():
+        runs, sizes = _candidates(options.folder, options.model)
+        quality = _quality(runs, options.model)
+        times = {length: _times(runs, length, options.seconds) for length in LENGTHS}
+    _print(sizes, quality, times, options.seconds)
+
+
+def _candidates(
+    folder: Path, model: str
+) -> tuple[dict[str, candidates.Run], dict[str, int | None]]:
+    stock = candidates.stock(model)
+    plain = candidates.plain_onnx(folder, stock)
+    default = candidates.quantized_onnx(folder, plain, per_channel=False)
+    channel = candidates.quantized_onnx(folder, plain, per_channel=True)
+    runs: dict[str, candidates.Run] = {"PyTorch eager fp32": candidates.runner_of_torch(stock)}
+    sizes: dict[str, int | None] = {"PyTorch eager fp32": None}
+    for name, path in ((FP32, plain), (INT8, default), ("onnxruntime int8, per channel", channel)):
+        runs[name] = candidates.runner_of_onnx(path)
+        sizes[name] = path.stat().st_size
+    for scheme in ("none", "int8"):
+        bundle = candidates.bundle(folder, scheme, model)
+        for artifact in bundle.manifest.artifacts:
+            name = f"edgekit {Path(artifact.file).suffix} {artifact.scheme}"
+            runs[name] = candidates.runner_of(bundle, artifact.runtime)
+            sizes[name] = artifact.bytes
+    return runs, sizes
+
+
+def _quality(runs: dict[str, candidates.Run], model: str) -> dict[str, tuple[float, float]]:
+    """Worst and mean cosine against eager on the built-in samples."""
+    tokenizer = load(resolve(model), "AutoModel").tokenizer
+    tokenizer.enable_truncation(256)
+    texts = samples.evaluation()
+    ids = [np.array([tokenizer.encode(text).ids], dtype=np.int64) for text in texts]
+    reference = [runs["PyTorch eager fp32"](one) for one in ids]
+    found = {}
+    for name, run in runs.items():
+        near = cosines(reference, [run(one) for one in ids])
+        found[name] = (float(near.min()), float(near.mean()))
+    return found
+
+
+def _times(runs: dict[str, candidates.Run], length: int, seconds: float) -> dict[str, list[float]]:
+    ids = np.random.default_rng(0).integers(1000, 20000, size=(1, length)).astype(np.int64)
+    return medians({name: (lambda run=run: run(ids)) for name, run in runs.items()}, seconds)
+
+
+def _print(
+    sizes: dict[str, int | None],
+    quality: dict[str, tuple[float, float]],
+    times: dict[int, dict[str, list[float]]],
+    seconds: float,
+) -> None:
+    heads = " | ".join(f"{length} tokens: ms (x fp32, x int8)" for length in LENGTHS)
+    print(f"| candidate | MB | worst cosine | mean cosine | {heads} |")
+    print("|---|---|---|---|" + "---|" * len(LENGTHS))
+    for name, size in sizes.items():
+        worst, mean = quality[name]
+        cells = []
+        for length in LENGTHS:
+            mine = median(times[length][name])
+            fp32, int8 = median(times[length][FP32]), median(times[length][INT8])
+            cells.append(f"{mine:.2f} ({mine / fp32:.2f}, {mine / int8:.2f})")
+        megabytes = "" if size is None else f"{size / 1e6:.2f}"
+        print(f"| {name} | {megabytes} | {worst:.4f} | {mean:.4f} | {' | '.join(cells)} |")
+    runs = min(len(t) for by_name in times.values() for t in by_name.values())
+    print(
+        f"\nConditions: batch 1, {_processor()}, {torch.get_num_threads()} threads, "
+        f"{platform.system()} {platform.machine()}, one interleaved run of {seconds:.0f} s a "
+        f"length, medians of at least {runs} calls; x fp32 = against {FP32}; x int8 = against "
+        f"{INT8}; cosines against eager on edgekit's 64 built-in sentences. Not a phone."
+    )
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    return platform.processor() or "unknown processor"
+
+
+if __name__ == "__main__":
+    main()
