@@ -65,7 +65,7 @@ $(INSTALLED): pyproject.toml edgekit/constraints.txt
 	  echo "Making a virtual environment in $(VENV) with $$($(PYTHON) --version)"; \
 	  $(PYTHON) -m venv --clear $(VENV); fi
 	@echo "Installing edgekit with what it needs into $(VENV)."
-	@echo "The first time this fetches torch, a download of about 3 GB, and takes some minutes."
+	@echo "The first time this fetches torch (about 3 GB, 6 GB on the disk) and takes some minutes."
 	$(PIP) -e ".[all]"
 	@pwd -P > $(VENV)/place
 	@touch $@

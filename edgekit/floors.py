@@ -10,5 +10,5 @@ from edgekit.bundle.manifest import Tolerance
 
 FLOORS = {
     "fp32": Tolerance(worst_cosine=0.99999, mean_cosine=0.99999, same_artifact=0.99999),
-    "int8": Tolerance(worst_cosine=0.98, mean_cosine=0.995, same_artifact=0.998),
+    "int8": Tolerance(worst_cosine=0.98, mean_cosine=0.995, same_artifact=0.995),
 }

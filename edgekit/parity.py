@@ -13,9 +13,21 @@ from edgekit.tasks import Task
 Floats = NDArray[np.float32]
 
 
+# Outputs with fewer features than this are scores, not directions.
+_NARROW = 16
+
+
 def cosines(reference: Sequence[Floats], other: Sequence[Floats]) -> NDArray[np.float64]:
-    """Cosine of each sample's flattened rows; -1 where shapes differ or a value is not finite."""
-    return np.array([_cosine(a, b) for a, b in zip(reference, other, strict=True)])
+    """Cosine of each sample's flattened rows; -1 where shapes differ or a value is not finite.
+
+    A narrow output (a classifier's logits) has no direction to speak of when it comes near zero,
+    where a tiny error turns it round. There the cosine is taken with one more coordinate: the root
+    mean square of the reference rows' lengths over all samples. An error then counts by its size
+    against a usual output, wherever it falls.
+    """
+    scale = _narrow_scale(reference)
+    pairs = zip(reference, other, strict=True)
+    return np.array([_cosine(a, b, scale) for a, b in pairs])
 
 
 def snr_db(reference: Sequence[Floats], other: Sequence[Floats]) -> float | None:
@@ -80,14 +92,23 @@ def _comparable(a: Floats, b: Floats) -> bool:
     return a.shape == b.shape and bool(np.isfinite(a).all() and np.isfinite(b).all())
 
 
-def _cosine(a: Floats, b: Floats) -> float:
+def _narrow_scale(reference: Sequence[Floats]) -> float:
+    if reference[0].shape[-1] >= _NARROW:
+        return 0.0
+    rows = np.concatenate([rows.astype(np.float64) for rows in reference])
+    mean = float(np.square(rows).sum(axis=1).mean())
+    return float(np.sqrt(mean)) if np.isfinite(mean) else 0.0
+
+
+def _cosine(a: Floats, b: Floats, scale: float) -> float:
     if not _comparable(a, b):
         return -1.0
-    x, y = a.astype(np.float64).ravel(), b.astype(np.float64).ravel()
-    scale = float(np.linalg.norm(x) * np.linalg.norm(y))
-    if scale == 0.0:
+    x = np.append(a.astype(np.float64), scale)
+    y = np.append(b.astype(np.float64), scale)
+    lengths = float(np.linalg.norm(x) * np.linalg.norm(y))
+    if lengths == 0.0:
         return 1.0 if not x.any() and not y.any() else 0.0
-    return float(np.clip(x @ y / scale, -1.0, 1.0))
+    return float(np.clip(x @ y / lengths, -1.0, 1.0))
 
 
 def _snr_figure(reference: Sequence[Floats], other: Sequence[Floats]) -> float | None:

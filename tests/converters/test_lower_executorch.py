@@ -1,0 +1,109 @@
+"""Lowering to .pte: runs at every length, equals eager, says truly what it needs."""
+
+from __future__ import annotations
+
+import getpass
+import socket
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from edgekit_converters.export import Lowered, executorch
+from edgekit_converters.quiet import quiet
+
+import edgekit
+from edgekit.errors import Unsupported
+from edgekit.runtime.executorch import open_session
+from tests.converters.conftest import Case
+from tests.support.refusals import refused
+
+
+@pytest.fixture(scope="module")
+def plain(case: Callable[[str], Case]) -> Lowered:
+    """Without a delegate."""
+    with quiet():
+        return executorch.lower(case("distilbert").rewritten(), "fp32", "none")
+
+
+def largest_error(this: Case, lowered: Lowered, folder: Path) -> float:
+    path = folder / lowered.info.file
+    path.write_bytes(lowered.data)
+    session = open_session(path, this.captured.signature)
+    name = this.captured.signature.outputs[0].name
+    worst = 0.0
+    for length in (2, 3, 16, 50, this.loaded.max_length, 4):
+        inputs = this.ids(length, length)
+        named = {
+            spec.name: tensor.numpy()
+            for spec, tensor in zip(this.captured.signature.inputs, inputs, strict=True)
+        }
+        found = session.run(named)[name]
+        with torch.no_grad():
+            wanted = this.eager(*inputs).numpy()
+        assert found.shape == wanted.shape
+        worst = max(worst, float(np.abs(found - wanted).max()))
+    session.close()
+    return worst
+
+
+def test_without_a_delegate(case: Callable[[str], Case], plain: Lowered, tmp_path: Path) -> None:
+    assert largest_error(case("distilbert"), plain, tmp_path) <= 1e-5
+    assert plain.info.delegation is not None
+    assert plain.info.delegation.calls == 0
+    assert plain.info.delegation.share == 0.0
+    assert plain.info.backends == ()
+    assert sum(plain.info.delegation.left.values()) == plain.info.delegation.nodes
+
+
+def test_with_xnnpack(case: Callable[[str], Case], tmp_path: Path) -> None:
+    this = case("classifier")
+    with quiet():
+        lowered = executorch.lower(this.rewritten(), "fp32", "xnnpack")
+    assert largest_error(this, lowered, tmp_path) <= 1e-5
+    info = lowered.info
+    assert info.backends == ("XnnpackBackend",)
+    assert info.delegation is not None
+    # One call between each two layer norms, which XNNPACK does not take, and the ends.
+    assert 5 <= info.delegation.calls <= 9
+    assert info.delegation.share >= 0.8
+    assert not any("linear" in name or "mm" in name for name in info.delegation.left)
+    weights = sum(t.nbytes for t in {p.data_ptr(): p for p in this.eager.parameters()}.values())
+    assert info.fp32_bytes == weights
+    assert weights < info.bytes < weights + 60_000
+    assert info.planned_memory is not None
+    assert info.planned_memory > 0
+    assert_anonymous(lowered.data)
+
+
+def assert_anonymous(data: bytes) -> None:
+    """Nothing of the machine that made it is inside."""
+    home, here = str(Path.home()), str(Path(edgekit.__file__).parents[1])
+    names = [home, here, tempfile.gettempdir() + "/", "site-packages"]
+    # A short host name turns up in any file.
+    names += [name for name in [socket.gethostname()] if len(name) > 5]
+    user = getpass.getuser()
+    found = [name for name in [*names, f"/{user}/", f"{user}@"] if name.encode() in data]
+    assert found == []
+
+
+def test_no_trace_of_this_machine(plain: Lowered, int8_pte: Lowered) -> None:
+    assert_anonymous(plain.data)
+    assert_anonymous(int8_pte.data)
+
+
+def test_operators_are_what_the_file_has(plain: Lowered, int8_pte: Lowered) -> None:
+    for lowered in (plain, int8_pte):
+        for operator in lowered.info.operators:
+            base = operator.partition(".")[0]
+            assert base.encode() in lowered.data, operator
+    assert "aten::addmm.out" in plain.info.operators
+    assert "aten::addmm.out" not in int8_pte.info.operators
+
+
+def test_int8_without_a_delegate(case: Callable[[str], Case]) -> None:
+    graph = case("distilbert").captured
+    job = lambda: executorch.lower(graph, "int8", "none")  # noqa: E731
+    assert "xnnpack" in refused(Unsupported, 78, "int8", job).hint
