@@ -99,7 +99,7 @@ def test_wrong_goldens(bundle: Path) -> None:
     error = refused(ParityFailed, 1, "executorch (model.pte)", lambda: verify(bundle))
     assert [hop["passed"] for hop in error.details["hops"]] == [False, False]
     error = refused(ParityFailed, 1, "onnx (model.onnx)", lambda: verify(bundle, runtimes=["onnx"]))
-    assert error.details["hops"][0]["worst_sample"] in error.message + changed[0].text * 99
+    assert error.details["hops"][0]["worst_sample"][:60] in error.message
 
 
 def test_drift_from_its_own_goldens(bundle: Path) -> None:
@@ -110,8 +110,9 @@ def test_drift_from_its_own_goldens(bundle: Path) -> None:
     ]
     goldens.write(path, changed)
     resealed(bundle)
-    error = refused(ParityFailed, 1, "onnx (model.onnx)", lambda: verify(bundle))
-    assert [hop["passed"] for hop in error.details["hops"]] == [True, False]
+    error = refused(ParityFailed, 1, "onnx (model.onnx)", lambda: verify(bundle, runtimes=["onnx"]))
+    (hop,) = error.details["hops"]
+    assert hop["worst_cosine"] >= hop["floor_worst"]
     assert "against its own goldens" in error.message
 
 
@@ -185,8 +186,17 @@ def one_text(tiny_bundle: Path) -> Callable[..., Any]:
     return run
 
 
-@pytest.mark.parametrize(("runtime", "file"), [("onnx", "model.onnx"), ("executorch", "model.pte")])
-@pytest.mark.parametrize("content", [b"", b"garbage" * 999, None], ids=["empty", "garbage", "cut"])
+@pytest.mark.parametrize(
+    ("runtime", "file", "content"),
+    [
+        ("onnx", "model.onnx", b""),
+        ("onnx", "model.onnx", b"garbage" * 999),
+        ("onnx", "model.onnx", None),  # the first half of the file
+        ("executorch", "model.pte", b"garbage" * 999),
+        pytest.param("executorch", "model.pte", b"", marks=pytest.mark.slow),
+        pytest.param("executorch", "model.pte", None, marks=pytest.mark.slow),
+    ],
+)
 def test_a_file_that_the_runtime_refuses(
     bundle: Path, one_text: Callable[..., Any], runtime: str, file: str, content: bytes | None
 ) -> None:

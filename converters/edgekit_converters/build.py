@@ -72,13 +72,14 @@ def build(
     folder: Path,
     stages: Stages,
     max_length: int | None,
-    sample_file: Path | None,
+    texts: list[str],
     name: str,
+    *,
+    samples_given: bool,
 ) -> Manifest:
     """Fill ``folder`` with a whole bundle and return its manifest, certified or not."""
     with stages.stage("load"):
-        texts = samples.evaluation(sample_file)
-        job = _load(request, source, texts, max_length, sample_file is not None, name)
+        job = _load(request, source, texts, max_length, samples_given, name)
         require_space(folder, _estimate(job))
     with quiet(), _one_thread():
         return _build(job, folder, stages)
@@ -124,8 +125,7 @@ def _build(job: Job, folder: Path, stages: Stages) -> Manifest:
     with stages.stage("rewrite"):
         edge = _rewrite(job, captured)
         ladder.graph("rewritten", edge.module(), FLOORS["fp32"])
-    # Before smoothing, which gives a tied weight a copy of its own.
-    fp32_bytes = weight_bytes(captured.module()).total
+    fp32_bytes = _fp32_bytes(captured)
     artifacts: list[ArtifactInfo] = []
     expected: dict[str, list[Floats]] = {}
     notes: list[str] = list(_cut_note(job))
@@ -201,6 +201,14 @@ def _rewrite(job: Job, captured: Captured) -> Captured:
         )
         smoothquant.apply(graph, inputs)
     return captured.again(graph)
+
+
+def _fp32_bytes(captured: Captured) -> int:
+    """What the graph reads, in fp32: without dead weights such as an unused pooler, and before
+    smoothing, which gives a tied weight a copy of its own."""
+    graph = captured.module()
+    cleanup.apply(graph)
+    return weight_bytes(graph).total
 
 
 def _lower(job: Job, edge: Captured, runtime: str, delegate: str) -> Lowered:

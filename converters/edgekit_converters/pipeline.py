@@ -11,6 +11,7 @@ from edgekit.bundle.staging import Staging
 from edgekit.errors import ParityFailed
 from edgekit.stages import ProgressCallback, Stages
 from edgekit_converters import request as requests
+from edgekit_converters.evaluate.samples import evaluation
 from edgekit_converters.source import Source, resolve
 
 # Expected seconds of each stage on two cores; only their proportions matter.
@@ -78,6 +79,7 @@ def export(
         CannotWrite, StorageFull: nothing was left behind.
     """
     asked = requests.check(target, task, runtimes, quantize, delegate)
+    texts = evaluation(samples)
     plan = {name: cost for name, cost in _PLAN.items() if _needed(name, asked.delegates)}
     stages = Stages(plan, progress)
     source = resolve(model, revision=revision)
@@ -85,7 +87,16 @@ def export(
     with Staging(final, force) as staging:
         from edgekit_converters.build import build
 
-        manifest = build(asked, source, staging.folder, stages, max_length, samples, final.name)
+        manifest = build(
+            asked,
+            source,
+            staging.folder,
+            stages,
+            max_length,
+            texts,
+            final.name,
+            samples_given=samples is not None,
+        )
         if manifest.certified or keep_failed:
             staging.commit()
     stages.finish()

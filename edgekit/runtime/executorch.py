@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -39,18 +43,34 @@ class _Session:
         self._method = self._program = None
 
 
+@contextmanager
+def _native_silence() -> Iterator[None]:
+    """No stderr while the library loads: on a PC it complains that no phone's files are there."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    null = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(null, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(null)
+        os.close(kept)
+
+
 def open_session(path: Path, signature: Signature) -> _Session:
     """Load a ``.pte``.
 
     Raises:
         InternalError: the runtime refused the program.
     """
-    import executorch.kernels.quantized  # noqa: F401  registers the int8 table lookup
-    from executorch.runtime import Runtime
-
     try:
-        program = Runtime.get().load_program(path)
-        method = program.load_method("forward")
+        with _native_silence():
+            import executorch.kernels.quantized  # noqa: F401  registers the int8 table lookup
+            from executorch.runtime import Runtime
+
+            program = Runtime.get().load_program(path)
+            method = program.load_method("forward")
     except RuntimeError as error:
         raise InternalError(f"ExecuTorch cannot load {path.name}: {error}") from error
     if method is None:
