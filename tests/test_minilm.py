@@ -1,4 +1,4 @@
-"""The real all-MiniLM-L6-v2, exported once: quality, size, and sentence-transformers' own answers."""
+"""The real all-MiniLM-L6-v2: quality, size, and sentence-transformers' own answers."""
 
 from __future__ import annotations
 

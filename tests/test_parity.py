@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 
 from edgekit import parity
-from edgekit.bundle.manifest import Tolerance
+from edgekit.bundle.manifest import HopQuality, Tolerance
 from edgekit.tasks import task
 from tests.support.refusals import refused
 
@@ -14,8 +16,10 @@ FLOOR = Tolerance(worst_cosine=0.9, mean_cosine=0.95, same_artifact=0.99)
 SIMILARITY = task("sentence-similarity")
 
 
-def rows(*vectors: list[float]) -> list[parity.Floats]:
-    return [np.array([vector], np.float32) for vector in vectors]
+def rows(*vectors: list[float], width: int = 16) -> list[parity.Floats]:
+    """One row a sample, filled up with zeros to a width that is compared by direction."""
+    filled = [vector + [0.0] * (width - len(vector)) for vector in vectors]
+    return [np.array([vector], np.float32) for vector in filled]
 
 
 def test_cosines() -> None:
@@ -26,8 +30,23 @@ def test_cosines() -> None:
     np.testing.assert_allclose(near, [1, 0, -1, 0.96, 1, 0], atol=1e-7)
 
 
+def test_narrow_outputs_count_by_size() -> None:
+    # Lengths 3 and 1: their root mean square is the square root of 5.
+    reference = rows([3, 0], [1, 0], width=2)
+    near = parity.cosines(reference, rows([3, 0], [-1, 0], width=2))
+    np.testing.assert_allclose(near, [1.0, (5 - 1) / (5 + 1)], atol=1e-7)
+    # A tiny error beside nothing turns the direction round, and is still a tiny error.
+    logits = [*reference, *rows([1e-4, 0], width=2)]
+    near = parity.cosines(logits, [*reference, *rows([-1e-4, 0], width=2)])
+    assert near.min() > 0.999999
+    # One value: not only its sign counts.
+    one, wrong = rows([2.0], [4.0], width=1), rows([4.0], [2.0], width=1)
+    np.testing.assert_allclose(parity.cosines(one, one), 1.0, atol=1e-12)
+    assert parity.cosines(one, wrong).max() < 0.95
+
+
 def test_a_cosine_never_leaves_its_range() -> None:
-    vectors = np.random.default_rng(0).standard_normal((200, 1, 5)).astype(np.float32)
+    vectors = np.random.default_rng(0).standard_normal((200, 1, 20)).astype(np.float32)
     near = parity.cosines(list(vectors), list(vectors * np.float32(1.7)))
     assert near.max() <= 1.0
     assert near.min() > 1 - 1e-9
@@ -48,7 +67,9 @@ def test_what_is_not_finite_is_as_far_as_can_be(bad: float) -> None:
 
 
 def test_another_shape_is_as_far_as_can_be() -> None:
-    hop = parity.measure("onnx", "m", SIMILARITY, ["t"], rows([1, 2]), rows([1, 2, 0]), FLOOR)
+    hop = parity.measure(
+        "onnx", "m", SIMILARITY, ["t"], rows([1, 2]), rows([1, 2], width=17), FLOOR
+    )
     assert (hop.worst_cosine, hop.passed) == (-1.0, False)
 
 
@@ -70,7 +91,7 @@ def test_the_worst_sample_is_named_and_floors_decide() -> None:
     reference = rows([1, 0], [1, 0], [1, 0])
     texts = ["one", "two", "three"]
 
-    def hop(*others: list[float], floor: Tolerance = FLOOR) -> parity.HopQuality:
+    def hop(*others: list[float], floor: Tolerance = FLOOR) -> HopQuality:
         return parity.measure("onnx", "m", SIMILARITY, texts, reference, rows(*others), floor)
 
     fine = hop([1, 0], [1, 0.1], [1, 0])
@@ -82,7 +103,7 @@ def test_the_worst_sample_is_named_and_floors_decide() -> None:
     assert one_bad.mean_cosine >= 0.95 > 0.9 > one_bad.worst_cosine
     assert (one_bad.passed, one_bad.worst_sample) == (False, "three")
     all_middling = hop([1, 0.4], [1, 0.4], [1, 0.4])
-    assert all_middling.worst_cosine >= 0.9 > 0 and all_middling.mean_cosine < 0.95
+    assert 0.9 <= all_middling.worst_cosine < 0.95
     assert not all_middling.passed
 
 
@@ -108,4 +129,4 @@ def test_every_task_is_known_by_its_file() -> None:
     error = refused(SpecError, 64, "fill-msk", lambda: task("fill-msk"))
     assert "Did you mean 'fill-mask'?" in error.hint
     for evil in ("../os", "__init__", "os.path", ""):
-        refused(SpecError, 64, repr(evil), lambda evil=evil: task(evil))
+        refused(SpecError, 64, repr(evil), partial(task, evil))

@@ -1,4 +1,4 @@
-"""Three exports of one model on different days of the week: the same bytes."""
+"""Three exports of one model, each in a process and in folders of its own: the same bytes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.models import tiny_bert
 
 @pytest.mark.slow
 def test_three_exports_give_the_same_bytes(tmp_path: Path) -> None:
-    """Other processes, hash seeds, folders of model and output, thread counts."""
+    """The hash seed, the folders of model and output and the one for temporary files differ."""
     original = tiny_bert(tmp_path / "original" / "model", head="AutoModelForMaskedLM")
     digests = []
     for run, seed in enumerate(("0", "1", "4242")):

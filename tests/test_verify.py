@@ -93,7 +93,9 @@ def test_wrong_goldens(bundle: Path) -> None:
     path = bundle / "goldens.safetensors"
     changed = goldens.read(path)
     rng = np.random.default_rng(0)
-    off = [replace(g, reference=rng.standard_normal(g.reference.shape, np.float32)) for g in changed]
+    off = [
+        replace(g, reference=rng.standard_normal(g.reference.shape, np.float32)) for g in changed
+    ]
     goldens.write(path, off)
     resealed(bundle)
     error = refused(ParityFailed, 1, "executorch (model.pte)", lambda: verify(bundle))
@@ -164,7 +166,10 @@ def test_the_next_runtime_is_taken(tiny_bundle: Path, monkeypatch: pytest.Monkey
         session = open_artifact(tiny_bundle, manifest)
         assert "onnx" in type(session).__module__
         error = refused(
-            Unavailable, 69, "executorch", lambda: open_artifact(tiny_bundle, manifest, "executorch")
+            Unavailable,
+            69,
+            "executorch",
+            lambda: open_artifact(tiny_bundle, manifest, "executorch"),
         )
         assert error.hint == "pip install 'edgekit[executorch]'"
         patch.setitem(sys.modules, "onnxruntime", None)
@@ -213,7 +218,9 @@ def test_a_native_crash_is_named(
     monkeypatch: pytest.MonkeyPatch,
     name: str,
 ) -> None:
-    poison(tmp_path, monkeypatch, onnxruntime=f"import os, signal; os.kill(os.getpid(), signal.{name})")
+    poison(
+        tmp_path, monkeypatch, onnxruntime=f"import os, signal; os.kill(os.getpid(), signal.{name})"
+    )
     path = tiny_bundle / "model.onnx"
     error = refused(InternalError, 70, name, lambda: one_text("onnx", path))
     assert "model.onnx" in error.message

@@ -6,7 +6,6 @@ import importlib
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +32,8 @@ from edgekit_converters.export.capture import Captured, capture
 from edgekit_converters.export.weights import weight_bytes
 from edgekit_converters.folder import check as check_folder
 from edgekit_converters.graph import attention, cleanup, views
-from edgekit_converters.load import Loaded, load
+from edgekit_converters.job import Job
+from edgekit_converters.load import load
 from edgekit_converters.quantize import smoothquant
 from edgekit_converters.quiet import quiet
 from edgekit_converters.request import Request
@@ -43,27 +43,6 @@ from edgekit_converters.tasks import Wrapped, has_token_types, head_module, samp
 _CARRIED = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "LICENSE")
 _GOLDEN_BYTES = 4 * 1024 * 1024
 _MARGIN_BYTES = 16 * 1024 * 1024
-
-
-@dataclass(frozen=True)
-class Job:
-    """One export's fixed facts.
-
-    Attributes:
-        request: what was asked for.
-        name: the bundle's name.
-        task: the settled task.
-        loaded: the model.
-        texts: what to measure with.
-        samples_given: whether the texts are the user's.
-    """
-
-    request: Request
-    name: str
-    task: str
-    loaded: Loaded
-    texts: list[str]
-    samples_given: bool
 
 
 def build(
@@ -111,6 +90,7 @@ def _load(
     task = task_of(source.folder, config) if request.task == "auto" else request.task
     head = head_module(task)
     loaded = load(source, head.AUTO_CLASS, max_length=max_length, may_miss=head.MAY_MISS)
+    describe.earlier_stages(loaded)  # a malformed record is refused now, not after minutes
     mask = describe.mask_token(loaded)
     ready = [sample_text(task, text, mask) for text in texts]
     return Job(request, name, task, loaded, ready, given)

@@ -6,7 +6,7 @@ import json
 import platform
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from edgekit.bundle.manifest import (
     SCHEMA_VERSION,
@@ -26,10 +26,8 @@ from edgekit.floors import FLOORS
 from edgekit.tasks import Context
 from edgekit_converters import tokenizer as tokenizers
 from edgekit_converters.export.capture import MIN_LENGTH
+from edgekit_converters.job import Job
 from edgekit_converters.load import Loaded
-
-if TYPE_CHECKING:
-    from edgekit_converters.build import Job
 
 _TOOLS = (
     "edgekit",
@@ -44,6 +42,8 @@ _TOOLS = (
     "transformers",
 )
 PROVENANCE = "provenance.json"
+_PROVENANCE_HINT = "Fetch it again, or delete it: the bundle then says nothing of earlier stages."
+_PROBLEMS = (None, "single_label_classification", "multi_label_classification", "regression")
 
 
 def manifest(
@@ -92,7 +92,7 @@ def manifest(
             tolerances={artifact.runtime: FLOORS[artifact.scheme] for artifact in artifacts},
         ),
         quality=tuple(hops),
-        provenance=(*_earlier(loaded), _this_stage(job)),
+        provenance=(*earlier_stages(loaded), _this_stage(job)),
         toolchain=toolchain(),
         files=(),
     )
@@ -105,6 +105,11 @@ def context(job: Job) -> Context:
     problem = None
     if job.task == "text-classification":
         labels = _labels(config.id2label)
+        if config.problem_type not in _PROBLEMS:
+            raise InputRefused(
+                f"unknown problem_type {config.problem_type!r} in config.json",
+                hint=f"One of: {', '.join(filter(None, _PROBLEMS))}.",
+            )
         problem = config.problem_type or ("regression" if len(labels) == 1 else None)
     size = loaded.tokenizer.get_vocab_size()
     return Context(
@@ -158,17 +163,21 @@ def toolchain() -> dict[str, str]:
     return found
 
 
-def _earlier(loaded: Loaded) -> tuple[dict[str, Any], ...]:
-    """Stages that the folder says it went through."""
+def earlier_stages(loaded: Loaded) -> tuple[dict[str, Any], ...]:
+    """Stages that the folder says it went through.
+
+    Raises:
+        InputRefused: the record is malformed.
+    """
     path = loaded.source.folder / PROVENANCE
     if not path.is_file():
         return ()
     try:
         stages = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise InputRefused(f"{PROVENANCE} is not JSON: {error}") from error
+        raise InputRefused(f"{PROVENANCE} is not JSON: {error}", hint=_PROVENANCE_HINT) from error
     if not isinstance(stages, list) or not all(isinstance(stage, dict) for stage in stages):
-        raise InputRefused(f"{PROVENANCE} is not a list of stages")
+        raise InputRefused(f"{PROVENANCE} is not a list of stages", hint=_PROVENANCE_HINT)
     return tuple(stages)
 
 

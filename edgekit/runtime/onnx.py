@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +31,23 @@ class _Session:
         self._session = None
 
 
+def library() -> Any:
+    """The package ``onnxruntime``; everything here imports it through this.
+
+    Its official builds report usage over the network, and write a device id, from their import on.
+    Who wants that sets ``ORT_DISABLE_TELEMETRY=0``.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    return importlib.import_module("onnxruntime")
+
+
 def open_session(path: Path, signature: Signature) -> _Session:
     """Load an ``.onnx`` by path, so that its weights are never held twice.
 
     Raises:
         InternalError: the runtime refused the model.
     """
-    import onnxruntime
-
+    onnxruntime = library()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _ERRORS_ONLY
     try:

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-import yaml
+import yaml  # type: ignore[import-untyped]
 from edgekit_converters import card, describe
 
 from edgekit.bundle.manifest import Manifest

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.fx import Node
 
 from edgekit.parity import cosines
+from edgekit.runtime import Floats
 from edgekit.runtime.executorch import open_session
 from tests.converters.conftest import Case
 
@@ -54,9 +55,7 @@ def test_size(int8_pte: Lowered) -> None:
     assert int8_pte.info.bytes == len(int8_pte.data)
 
 
-def test_answers_are_near(
-    case: Callable[[str], Case], int8_pte: Lowered, tmp_path: Path
-) -> None:
+def test_answers_are_near(case: Callable[[str], Case], int8_pte: Lowered, tmp_path: Path) -> None:
     this = case("mask")
     (tmp_path / "model.pte").write_bytes(int8_pte.data)
     session = open_session(tmp_path / "model.pte", this.captured.signature)
@@ -103,8 +102,9 @@ def test_an_outlying_token_takes_nothing_from_the_others(
     module, captured, path = one_linear
     session = open_session(path, captured.signature)
 
-    def run(*ids: int) -> np.ndarray:
-        return session.run({"input_ids": np.array([ids])})["out"][0]
+    def run(*ids: int) -> Floats:
+        found: Floats = session.run({"input_ids": np.array([ids])})["out"][0]
+        return found
 
     calm, wild = run(1, 2, 3), run(1, 9, 3)
     session.close()

@@ -13,6 +13,7 @@ import torch
 from edgekit_converters import pipeline
 from edgekit_converters.graph import attention, views
 from edgekit_converters.quantize import embedding, onnx_int8
+from edgekit_converters.quantize.rounding import per_row
 from onnx import numpy_helper
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -37,7 +38,7 @@ def export(model: Path, tmp_path: Path) -> Callable[..., Path]:
     samples.write_text("\n".join(TEXTS))
 
     def run(folder: Path = model, **options: Any) -> Path:
-        asked = {"runtimes": ["onnx"], "quantize": "none"} | options
+        asked: dict[str, Any] = {"runtimes": ["onnx"], "quantize": "none"} | options
         return pipeline.export(folder, out=tmp_path / "home" / "out", samples=samples, **asked)
 
     return run
@@ -73,16 +74,20 @@ def damage_a_weight(graph: GraphModule) -> None:
     setattr(graph.get_submodule(owner), last, torch.nn.Parameter(changed, requires_grad=False))
 
 
-def test_a_wrong_rewrite(
-    export: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    right = views.apply
+def damaging(right: Callable[[GraphModule], int]) -> Callable[[GraphModule], int]:
+    """A rewrite that also breaks something."""
 
     def wrong(graph: GraphModule) -> int:
         damage_a_weight(graph)
         return right(graph)
 
-    monkeypatch.setattr(views, "apply", wrong)
+    return wrong
+
+
+def test_a_wrong_rewrite(
+    export: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(views, "apply", damaging(views.apply))
     error = first_failure(export, tmp_path / "home")
     assert error.message.startswith("rewritten (graph)")
     assert hop_names(error, passed=True) == ["exported"]
@@ -98,21 +103,21 @@ def test_a_wrong_attention(
         return mixed * torch.linspace(0.5, 1.5, mixed.shape[-1]), None
 
     monkeypatch.setattr(attention, "attention", wrong)
-    error = first_failure(export, tmp_path / "home")
+    try:
+        error = first_failure(export, tmp_path / "home")
+    finally:
+        monkeypatch.undo()
+        attention.register()  # the right one again
     assert error.message.startswith("exported (graph)")
     assert hop_names(error, passed=True) == []
-    monkeypatch.undo()
-    attention.register()  # the right one again
 
 
 @pytest.mark.slow
 def test_a_wrong_lowering(
     export: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    right = embedding.per_row
-
     def wrong(weight: Tensor) -> tuple[Tensor, Tensor]:
-        values, scales = right(weight)
+        values, scales = per_row(weight)
         return values, scales.roll(1) * 3
 
     monkeypatch.setattr(embedding, "per_row", wrong)
@@ -166,8 +171,7 @@ def test_answers_that_are_not_numbers(
 def test_keep_failed(
     export: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    right = views.apply
-    monkeypatch.setattr(views, "apply", lambda graph: damage_a_weight(graph) or right(graph))
+    monkeypatch.setattr(views, "apply", damaging(views.apply))
     with pytest.raises(ParityFailed, match=r"^rewritten") as caught:
         export(keep_failed=True)
     kept = tmp_path / "home" / "out"

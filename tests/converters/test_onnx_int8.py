@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import onnx
@@ -17,7 +17,7 @@ Array = NDArray[np.float32]
 
 def model(
     nodes: Sequence[onnx.NodeProto],
-    constants: dict[str, NDArray[np.generic]],
+    constants: Mapping[str, NDArray[np.generic]],
     outputs: Sequence[str] = ("y",),
     source: int = TensorProto.FLOAT,
 ) -> onnx.ModelProto:
@@ -26,7 +26,10 @@ def model(
         nodes,
         "g",
         [helper.make_tensor_value_info("x", source, shape or ["batch", "tokens"])],
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["a", "b", "c"]) for name in outputs],
+        [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, ["a", "b", "c"])
+            for name in outputs
+        ],
         [numpy_helper.from_array(value, name) for name, value in constants.items()],
     )
     opset = [helper.make_opsetid("", 20)]
@@ -61,7 +64,10 @@ def by_hand(x: Array, weight: Array, centred: bool) -> NDArray[np.float64]:
         centre = (tokens.max(-1, keepdims=True) + tokens.min(-1, keepdims=True)) / 2
     step = np.maximum(np.abs(tokens - centre).max(-1, keepdims=True) / 127, 1e-9)
     q = np.clip(np.round((tokens - centre) / step), -128, 127).astype(np.int64)
-    return step * (q @ rounded) * scale + centre * (rounded * scale).sum(axis=0)
+    found: NDArray[np.float64] = step * (q @ rounded) * scale + centre * (rounded * scale).sum(
+        axis=0
+    )
+    return found
 
 
 def spread(tokens: int, width: int, seed: int = 0) -> Array:
@@ -144,7 +150,8 @@ def gelu(x: Array) -> NDArray[np.float64]:
     from math import erf
 
     wide = x.astype(np.float64)
-    return wide * 0.5 * (1 + np.vectorize(erf)(wide / np.sqrt(2)))
+    found: NDArray[np.float64] = wide * 0.5 * (1 + np.vectorize(erf)(wide / np.sqrt(2)))
+    return found
 
 
 @pytest.mark.parametrize("scaled", [False, True])

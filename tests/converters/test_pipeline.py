@@ -1,4 +1,4 @@
-"""The pipeline from a folder to a sealed bundle: each task, each option, what is said on the way."""
+"""The pipeline from a folder to a sealed bundle: tasks, options, and what is said on the way."""
 
 from __future__ import annotations
 
@@ -33,7 +33,13 @@ from tests.support.models import (
 )
 from tests.support.refusals import loaded, refused
 
-TEXTS = ["The train leaves at seven.", "Das Wetter ist schön.", "Is it far?", "今天天气很好。", "no"]
+TEXTS = [
+    "The train leaves at seven.",
+    "Das Wetter ist schön.",
+    "Is it far?",
+    "今天天气很好。",
+    "no",
+]
 
 
 @pytest.fixture
@@ -46,7 +52,11 @@ def samples(tmp_path: Path) -> Path:
 @pytest.fixture
 def export(tmp_path: Path, samples: Path) -> Callable[..., tuple[Path, Manifest]]:
     def run(folder: Path, **options: Any) -> tuple[Path, Manifest]:
-        asked = {"runtimes": ["onnx"], "quantize": "none", "samples": samples} | options
+        asked: dict[str, Any] = {
+            "runtimes": ["onnx"],
+            "quantize": "none",
+            "samples": samples,
+        } | options
         made = pipeline.export(folder, out=tmp_path / "home" / "out", **asked)
         manifest = load_manifest(made)
         check_files(made, manifest)
@@ -158,7 +168,9 @@ def test_a_tied_head_is_counted_once(
     assert all(text.count("[MASK]") == 1 for text in texts)
 
 
-@pytest.mark.parametrize(("name", "config"), [("roberta", "RobertaConfig"), ("electra", "ElectraConfig")])
+@pytest.mark.parametrize(
+    ("name", "config"), [("roberta", "RobertaConfig"), ("electra", "ElectraConfig")]
+)
 def test_an_architecture_that_nothing_was_written_for(
     export: Callable[..., tuple[Path, Manifest]], tmp_path: Path, name: str, config: str
 ) -> None:
@@ -242,7 +254,7 @@ def test_bundle_names(name: str, expected: str) -> None:
 
 
 def test_the_space_asked_for_is_enough(tiny_bundles: dict[str, Path]) -> None:
-    from edgekit_converters.build import Job
+    from edgekit_converters.job import Job
     from edgekit_converters.request import check
 
     for task, auto_class in (

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 from edgekit_converters.export import Lowered
 from edgekit_converters.export.capture import Captured
-from edgekit_converters.graph.parameters import constant
 from edgekit_converters.quantize import embedding
 from edgekit_converters.quantize.rounding import per_row
 from torch import Tensor, nn
@@ -105,7 +105,8 @@ def test_a_computed_table_is_left() -> None:
 def test_the_int8_table_is_in_the_pte(
     case: Callable[[str], Case], smooth_edge: Captured, int8_pte: Lowered
 ) -> None:
-    table = case("mask").loaded.model.get_input_embeddings().weight.detach()
+    model: Any = case("mask").loaded.model
+    table = model.get_input_embeddings().weight.detach()
     values, scales = per_row(table)
     assert values.numpy().tobytes() in int8_pte.data
     assert scales.numpy().tobytes() in int8_pte.data

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -62,18 +62,15 @@ def test_tied_weights(case: Callable[[str], Case], smooth_edge: Captured) -> Non
     (head,) = [name for name, t in parameters.items() if name.endswith("word_embeddings.weight")]
     before = parameters[head].clone()
     graph, _ = smoothed(this)
-    (lookup,) = [
-        node
-        for node in graph.graph.nodes
-        if node.target is aten.embedding.default and constant(graph, node.args[0]).shape[0] > 1000
-    ]
-    table = constant(graph, lookup.args[0])
+    read = [n.args[0] for n in graph.graph.nodes if n.target is aten.embedding.default]
+    tables = [constant(graph, node) for node in read]
+    (table,) = [found for found in tables if found is not None and len(found) > 1000]
     decoder = constant(graph, linears(graph)[-1].args[1])
-    assert table is not None
     assert decoder is not None
     assert table.shape == decoder.shape
     assert torch.equal(table, before)
-    assert torch.equal(this.loaded.model.get_input_embeddings().weight, before)
+    model: Any = this.loaded.model
+    assert torch.equal(model.get_input_embeddings().weight, before)
     assert not torch.allclose(decoder, before, atol=1e-3)
     assert table.data_ptr() != decoder.data_ptr()
 

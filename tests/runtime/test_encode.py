@@ -107,7 +107,9 @@ def test_too_short_is_not_padded_without_a_mask() -> None:
     tokenizer = words(9, "none")
     text = "the text has 1 tokens, the model takes 2 at least"
     refused(TextRefused, 65, text, lambda: encode(tokenizer, signature(), "w0", 64))
-    refused(TextRefused, 65, "0 tokens", lambda: encode(Tokenizer(models.BPE()), signature(), "w0", 64))
+    refused(
+        TextRefused, 65, "0 tokens", lambda: encode(Tokenizer(models.BPE()), signature(), "w0", 64)
+    )
     fixed = encode(tokenizer, signature(NAMES, 4, 4), "w0", 4)
     assert fixed["attention_mask"].tolist() == [[1, 0, 0, 0]]
 

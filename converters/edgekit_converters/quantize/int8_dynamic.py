@@ -26,6 +26,9 @@ def apply(graph_module: GraphModule, example: tuple[Tensor, ...]) -> GraphModule
 
     config = get_symmetric_quantization_config(is_per_channel=True, is_dynamic=True)
     quantizer = XNNPACKQuantizer().set_global(config)
+    # Its preparation turns every scalar into a float tensor, and with that integer arithmetic on
+    # position ids into floats that no table can be read with. Linears need none of it.
+    quantizer.transform_for_annotation = lambda model: model
     prepared = prepare_pt2e(graph_module, quantizer)
     with torch.no_grad():
         prepared(*example)

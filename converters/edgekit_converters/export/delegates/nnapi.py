@@ -10,6 +10,8 @@ from collections import Counter
 
 import onnx
 
+from edgekit.runtime.onnx import library
+
 VERDICTS = {
     "YES": "may help: most of the graph is one partition",
     "MAYBE": "unclear: measure it on the phone against the CPU",
@@ -24,6 +26,7 @@ def partitions(model: onnx.ModelProto) -> tuple[tuple[str, ...], dict[str, objec
     Returns:
         Lines for the reader, and the same as JSON-able data.
     """
+    library()
     from onnxruntime.tools.mobile_helpers.usability_checker import check_nnapi_partitions
 
     shaped = onnx.shape_inference.infer_shapes(model)
