@@ -13,6 +13,9 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+
+from benchmarks.interleave import median, medians
+from edgekit.runtime import load_runtime
 from edgekit_converters.detect import task_of
 from edgekit_converters.export import Lowered, executorch, onnx
 from edgekit_converters.export.capture import Captured, capture
@@ -22,9 +25,6 @@ from edgekit_converters.load import load
 from edgekit_converters.quiet import quiet
 from edgekit_converters.source import resolve
 from edgekit_converters.tasks import Wrapped, has_token_types, head_module
-
-from benchmarks.interleave import median, medians
-from edgekit.runtime import load_runtime
 
 IMPLEMENTATIONS = ("eager", "sdpa", attention.NAME)
 LENGTHS = (16, 64, 128)

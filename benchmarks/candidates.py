@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from edgekit_converters.load import load
-from edgekit_converters.source import resolve
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 import edgekit
 from edgekit.runtime import load_runtime
+from edgekit_converters.load import load
+from edgekit_converters.source import resolve
 
 Ids = NDArray[np.int64]
 Run = Callable[[Ids], NDArray[np.float32]]

@@ -13,14 +13,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from edgekit_converters.evaluate import samples
-from edgekit_converters.load import load
-from edgekit_converters.quiet import quiet
-from edgekit_converters.source import resolve
 
 from benchmarks import candidates
 from benchmarks.interleave import median, medians
 from edgekit.parity import cosines
+from edgekit_converters.evaluate import samples
+from edgekit_converters.load import load
+from edgekit_converters.quiet import quiet
+from edgekit_converters.source import resolve
 
 LENGTHS = (16, 64, 128)
 FP32 = "onnxruntime fp32, plain export"

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from edgekit_converters.evaluate.samples import evaluation
 from numpy.typing import NDArray
 
 import edgekit
 from edgekit import Bundle
 from edgekit.errors import TextRefused
 from edgekit.parity import cosines
+from edgekit_converters.evaluate.samples import evaluation
 
 pytestmark = pytest.mark.slow
 
@@ -71,7 +71,8 @@ def test_quality_of_every_hop(minilm: Bundle) -> None:
     assert manifest.limits.max_length == 256
     hops = {hop.hop: hop for hop in manifest.quality}
     assert list(hops) == ["exported", "rewritten", "lowered", "executorch", "onnx"]
-    assert {hop.samples for hop in hops.values()} == {64}
+    assert {hop.samples for hop in hops.values() if hop.floor_worst is not None} == {64}
+    assert [name for name, hop in hops.items() if hop.floor_worst is None] == ["lowered"]
     for name in ("exported", "rewritten"):
         assert hops[name].worst_cosine >= 0.99999
     assert hops["executorch"].worst_cosine >= 0.985

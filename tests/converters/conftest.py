@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
+
+from edgekit.runtime.encode import encode
 from edgekit_converters.evaluate import samples
 from edgekit_converters.evaluate.ladder import tensors
 from edgekit_converters.export import Lowered, executorch
@@ -20,9 +23,6 @@ from edgekit_converters.quantize import smoothquant
 from edgekit_converters.quiet import quiet
 from edgekit_converters.source import resolve
 from edgekit_converters.tasks import Wrapped, has_token_types, head_module
-from torch import Tensor
-
-from edgekit.runtime.encode import encode
 from tests.support.models import (
     MAX_POSITIONS,
     tiny_bert,

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 import yaml  # type: ignore[import-untyped]
-from edgekit_converters import card, describe
 
 from edgekit.bundle.manifest import Manifest
 from edgekit.bundle.read import load_manifest
+from edgekit_converters import card, describe
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from edgekit_converters.detect import Pooling, sentence_pooling, task_of
 
 from edgekit import tasks
 from edgekit.errors import InputRefused, SpecError, UnsafeInput, Unsupported
+from edgekit_converters.detect import Pooling, sentence_pooling, task_of
 from tests.support.models import (
     edit_json,
     tiny_bert,

@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from edgekit_converters.folder import INDEX, TOKENIZER_HINT, WEIGHTS, check
-from edgekit_converters.weights import CONVERT_HINT, check_weights, weights_sha256
 from safetensors.numpy import load_file, save_file
 
+from edgekit_converters.folder import INDEX, TOKENIZER_HINT, WEIGHTS, check
+from edgekit_converters.weights import CONVERT_HINT, check_weights, weights_sha256
 from tests.support.models import tiny_bert, tiny_distilbert, tiny_sentence_bert, write_json
 
 

@@ -7,12 +7,12 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from edgekit_converters.graph import attention, cleanup, views
 from torch import Tensor, nn
 from torch.export import Dim, export
 from torch.fx import GraphModule
 from transformers.models.bert.modeling_bert import eager_attention_forward
 
+from edgekit_converters.graph import attention, cleanup, views
 from tests.converters.conftest import Case, largest_difference
 
 FAMILIES = ["bert", "distilbert", "electra", "roberta", "classifier", "mask", "sentence"]

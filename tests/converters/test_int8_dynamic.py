@@ -8,15 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from edgekit_converters.export import Lowered, executorch
-from edgekit_converters.export.capture import Captured, capture
-from edgekit_converters.quiet import quiet
 from torch import Tensor, nn
 from torch.fx import Node
 
 from edgekit.parity import cosines
 from edgekit.runtime import Floats
 from edgekit.runtime.executorch import open_session
+from edgekit_converters.export import Lowered, executorch
+from edgekit_converters.export.capture import Captured, capture
+from edgekit_converters.quantize import int8_dynamic
+from edgekit_converters.quiet import quiet
 from tests.converters.conftest import Case
 
 aten = torch.ops.aten
@@ -113,3 +114,14 @@ def test_an_outlying_token_takes_nothing_from_the_others(
     with torch.no_grad():
         wanted = module(torch.tensor([[1, 9, 3]])).numpy()
     assert cosines([wanted[:, [0, 2]]], [wild[None, [0, 2]]]).min() > 0.999
+
+
+def test_integer_positions_stay_integers(case: Callable[[str], Case]) -> None:
+    """RoBERTa counts its positions with integer arithmetic on the token ids."""
+    this = case("roberta")
+    captured = this.rewritten()
+    with quiet():
+        graph = int8_dynamic.apply(captured.module(), captured.example)
+    inputs = this.ids(9)
+    near = cosines([this.eager(*inputs).numpy()[0]], [graph(*inputs).detach().numpy()[0]])
+    assert near.min() >= 0.99

@@ -10,10 +10,6 @@ from typing import Any
 import onnx
 import pytest
 import torch
-from edgekit_converters import pipeline
-from edgekit_converters.graph import attention, views
-from edgekit_converters.quantize import embedding, onnx_int8
-from edgekit_converters.quantize.rounding import per_row
 from onnx import numpy_helper
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -21,6 +17,10 @@ from torch.fx import GraphModule
 
 from edgekit.bundle.read import check_files, load_manifest
 from edgekit.errors import ParityFailed
+from edgekit_converters import pipeline
+from edgekit_converters.graph import attention, views
+from edgekit_converters.quantize import embedding, onnx_int8
+from edgekit_converters.quantize.rounding import per_row
 from tests.bundle.trees import names
 from tests.support.models import tiny_bert
 

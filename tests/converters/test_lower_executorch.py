@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from edgekit_converters.export import Lowered, executorch
-from edgekit_converters.quiet import quiet
 
 import edgekit
 from edgekit.errors import Unsupported
 from edgekit.runtime.executorch import open_session
+from edgekit_converters.export import Lowered, executorch
+from edgekit_converters.quiet import quiet
 from tests.converters.conftest import Case
 from tests.support.refusals import refused
 

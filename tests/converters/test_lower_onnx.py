@@ -9,14 +9,14 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from edgekit_converters.export import Lowered
-from edgekit_converters.export import onnx as lowering
-from edgekit_converters.export.capture import Captured
-from edgekit_converters.quiet import quiet
 
 from edgekit.parity import cosines
 from edgekit.runtime import Floats
 from edgekit.runtime.onnx import open_session
+from edgekit_converters.export import Lowered
+from edgekit_converters.export import onnx as lowering
+from edgekit_converters.export.capture import Captured
+from edgekit_converters.quiet import quiet
 from tests.converters.conftest import Case
 from tests.converters.test_lower_executorch import assert_anonymous
 

@@ -6,13 +6,13 @@ import numpy as np
 import onnx
 import pytest
 import torch
+
+from edgekit.errors import Unsupported
+from edgekit.runtime.onnx import open_session
 from edgekit_converters.export import Lowered
 from edgekit_converters.export import onnx as lowering
 from edgekit_converters.export.delegates import nnapi
 from edgekit_converters.quiet import quiet
-
-from edgekit.errors import Unsupported
-from edgekit.runtime.onnx import open_session
 from tests.converters.conftest import Case
 from tests.support.refusals import refused
 

@@ -8,9 +8,10 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from edgekit_converters.quantize import onnx_int8
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+
+from edgekit_converters.quantize import onnx_int8
 
 Array = NDArray[np.float32]
 

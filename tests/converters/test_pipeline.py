@@ -11,9 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from edgekit_converters import pipeline
-from edgekit_converters.build import _estimate
-from edgekit_converters.source import Source
 
 from edgekit import Bundle
 from edgekit.bundle.goldens import read
@@ -22,6 +19,9 @@ from edgekit.bundle.read import check_files, load_manifest
 from edgekit.errors import InputRefused, SpecError, Unsupported
 from edgekit.stages import Progress
 from edgekit.verify import verify
+from edgekit_converters import pipeline
+from edgekit_converters.build import _estimate
+from edgekit_converters.source import Source
 from tests.bundle.trees import names
 from tests.support.models import (
     MAX_POSITIONS,

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 import torch
-from edgekit_converters.export import Lowered
-from edgekit_converters.export.capture import Captured
-from edgekit_converters.quantize import embedding
-from edgekit_converters.quantize.rounding import per_row
 from torch import Tensor, nn
 from torch.export import Dim, export
 from torch.fx import GraphModule
 
+from edgekit_converters.export import Lowered
+from edgekit_converters.export.capture import Captured
+from edgekit_converters.quantize import embedding
+from edgekit_converters.quantize.rounding import per_row
 from tests.converters.conftest import Case
 
 aten = torch.ops.aten

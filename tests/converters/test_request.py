@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from edgekit_converters.request import Request, check
 
 from edgekit.errors import SpecError, Unsupported
+from edgekit_converters.request import Request, check
 from tests.support.refusals import refused
 
 

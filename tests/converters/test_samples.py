@@ -7,9 +7,9 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-from edgekit_converters.evaluate import samples
 
 from edgekit.errors import InputMissing, InputRefused, PermissionRefused
+from edgekit_converters.evaluate import samples
 from tests.support.refusals import refused
 
 

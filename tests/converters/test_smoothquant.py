@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from edgekit_converters.export.capture import Captured
-from edgekit_converters.graph.parameters import constant
-from edgekit_converters.quantize import int8_dynamic, smoothquant
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.fx import GraphModule, Node
 
 from edgekit.parity import snr_db
+from edgekit_converters.export.capture import Captured
+from edgekit_converters.graph.parameters import constant
+from edgekit_converters.quantize import int8_dynamic, smoothquant
 from tests.converters.conftest import Case, calibration, largest_difference, prepare
 from tests.support.models import tiny_bert
 

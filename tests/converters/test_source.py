@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from edgekit_converters.folder import check
-from edgekit_converters.source import resolve
 
 from edgekit.errors import InputMissing, InputRefused, SpecError
+from edgekit_converters.folder import check
+from edgekit_converters.source import resolve
 from tests.support.models import tiny_bert
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from edgekit_converters.tokenizer import describe, load_tokenizer, mask_token_id
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from edgekit.errors import InputRefused
+from edgekit_converters.tokenizer import describe, load_tokenizer, mask_token_id
 from tests.support.models import write_json
 from tests.support.refusals import refused
 from tests.support.vocabulary import SPECIALS, save_wordpiece, wordpiece

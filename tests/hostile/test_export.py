@@ -154,8 +154,13 @@ def small_table(model: Path) -> None:
     ("damage", "status", "telling"),
     [
         (nan_weights, 65, "layer.1.output.dense.bias' has 1 values that are NaN"),
-        (small_table, 65, "the embedding table has"),
-        (lambda m: edit_json(m / "config.json", model_type="brt"), 64, "unknown model_type 'brt'"),
+        pytest.param(small_table, 65, "the embedding table has", marks=pytest.mark.slow),
+        pytest.param(
+            lambda m: edit_json(m / "config.json", model_type="brt"),
+            64,
+            "unknown model_type 'brt'",
+            marks=pytest.mark.slow,
+        ),
         (lambda m: edit_json(m / "config.json", is_decoder=True), 78, "causal"),
     ],
     ids=["nan", "vocabulary", "model-type", "decoder"],

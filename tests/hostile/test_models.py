@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 import torch
-from edgekit_converters.folder import INDEX, WEIGHTS, check
 
 from edgekit.errors import (
     InputMissing,
@@ -20,6 +19,7 @@ from edgekit.errors import (
     Unsupported,
     WeightsCorrupt,
 )
+from edgekit_converters.folder import INDEX, WEIGHTS, check
 from tests.support.models import edit_json, tiny_bert, write_json
 from tests.support.refusals import loaded, refused, refused_at_once
 

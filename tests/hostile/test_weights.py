@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from edgekit_converters.folder import INDEX, WEIGHTS
 from safetensors.numpy import load_file, save_file
 
 from edgekit.errors import InputRefused, Unsupported, WeightsCorrupt
+from edgekit_converters.folder import INDEX, WEIGHTS
 from tests.support.models import edit_json, tiny_bert, write_json
 from tests.support.refusals import loaded, refused, refused_at_once
 

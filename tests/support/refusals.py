@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from edgekit.errors import EdgekitError
 from edgekit_converters.folder import check
 from edgekit_converters.load import Loaded, load
 from edgekit_converters.source import resolve
-
-from edgekit.errors import EdgekitError
 
 
 def loaded(
