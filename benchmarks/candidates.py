@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 import edgekit
 from edgekit.runtime import load_runtime
+from edgekit.runtime.onnx import library
 from edgekit_converters.load import load
 from edgekit_converters.source import resolve
 
@@ -75,6 +76,8 @@ def plain_onnx(folder: Path, model: nn.Module) -> Path:
 def quantized_onnx(folder: Path, plain: Path, per_channel: bool) -> Path:
     """onnxruntime's ``quantize_dynamic``, by default or per channel."""
     import onnx
+
+    library()
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     path = folder / ("ort-int8-per-channel.onnx" if per_channel else "ort-int8-default.onnx")
@@ -100,8 +103,7 @@ def runner_of(opened: edgekit.Bundle, runtime: str) -> Run:
 
 def runner_of_onnx(path: Path) -> Run:
     """A peer's ONNX file as a function of token ids."""
-    import onnxruntime
-
+    onnxruntime = library()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session: Any = onnxruntime.InferenceSession(

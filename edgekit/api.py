@@ -287,6 +287,7 @@ class Bundle:
         return self._encoder
 
     def _answers(self, session: Session, texts: Iterable[str], top_k: int) -> Iterator[Answer]:
+        from edgekit.runtime.encode import unpad
         from edgekit.tasks import task
 
         encoder = self._encode()
@@ -295,8 +296,8 @@ class Bundle:
         output = self.manifest.signature.outputs[0].name
         for text in texts:
             inputs = encoder.encode(text)
-            outputs = session.run(inputs)
-            yield module.answer(outputs[output], inputs["input_ids"], text, context)
+            made, ids = unpad(session.run(inputs)[output], inputs)
+            yield module.answer(made, ids, text, context)
 
     def _check_runtimes(self, names: Sequence[str]) -> None:
         _one_of("runtime", names, self.runtimes, where=" in this bundle")

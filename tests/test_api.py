@@ -15,6 +15,7 @@ import edgekit
 from edgekit import Bundle, errors
 from edgekit.stages import Progress
 from tests.conftest import clean_environment
+from tests.support.models import tiny_distilbert
 
 TEXTS = ["The sun rises in the east.", "Morning light comes from the east.", "Ein Hund bellt."]
 
@@ -207,3 +208,19 @@ def test_export_will_not_replace_without_force(tiny_bundle: Path, tmp_path: Path
     with pytest.raises(errors.OutputExists):
         edgekit.export(model, out=copy)
     assert Bundle.open(copy).manifest == Bundle.open(tiny_bundle).manifest
+
+
+@pytest.mark.slow
+def test_padding_is_no_answer(tmp_path: Path) -> None:
+    """A fixed length pads every text; the answer has the text's tokens alone."""
+    model = tiny_distilbert(tmp_path / "model", head="AutoModel")
+    with edgekit.export(
+        model,
+        out=tmp_path / "bundle",
+        task="feature-extraction",
+        delegate="nnapi",
+        max_length=12,
+    ) as bundle:
+        answer = bundle.run(["The sun rises."])[0]
+    assert len(answer["tokens"]) == len(answer["features"]) < 12
+    assert "[PAD]" not in answer["tokens"]

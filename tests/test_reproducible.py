@@ -28,7 +28,14 @@ def test_three_exports_give_the_same_bytes(tmp_path: Path) -> None:
         model = Path(shutil.copytree(original, place / "model"))
         samples = place / "samples.txt"
         samples.write_text("\n".join(SENTENCES[:8]), encoding="utf-8")
-        words = ["export", model, "-o", place / "out" / "bundle", "--samples", samples]
+        words: list[str | Path] = [
+            "export",
+            model,
+            "-o",
+            place / "out" / "bundle",
+            "--samples",
+            samples,
+        ]
         done = subprocess.run(
             [sys.executable, "-m", "edgekit", *words],
             capture_output=True,

@@ -253,7 +253,8 @@ def _seal(
 
 def _estimate(job: Job) -> int:
     """Bytes that the bundle will take, generously."""
-    weights = sum(parameter.nbytes for parameter in job.loaded.model.parameters())
+    # By name: a tied weight can lie in a file twice.
+    weights = sum(tensor.nbytes for tensor in job.loaded.model.state_dict().values())
     share = 1.0 if job.request.scheme == "fp32" else 0.5
     return int(weights * share * len(job.request.delegates)) + _MARGIN_BYTES
 

@@ -8,6 +8,8 @@ import numpy as np
 
 from edgekit.tasks import Context, Floats, Ids
 
+# A regression has no label: there a value within this share of a usual one is the same.
+_NEAR = 0.05
 AGREEMENT = "same top-1 label"
 
 
@@ -17,7 +19,11 @@ def rows(output: Floats, input_ids: Ids, context: Context) -> Floats:
 
 
 def agreement(reference: list[Floats], other: list[Floats]) -> float:
-    """Share of texts with the same top label."""
+    """Share of texts with the same top label; for a single value, with nearly the same value."""
+    if reference[0].size == 1:
+        values, others = np.concatenate(reference), np.concatenate(other)
+        usual = float(np.sqrt(np.square(values, dtype=np.float64).mean()))
+        return float(np.mean(np.abs(values - others) <= _NEAR * usual))
     same = [a.argmax() == b.argmax() for a, b in zip(reference, other, strict=True)]
     return float(np.mean(same))
 

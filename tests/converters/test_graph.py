@@ -153,5 +153,7 @@ def test_no_padding_mask_is_no_mask() -> None:
 
 def test_causal_attention_is_refused() -> None:
     layer = SimpleNamespace(is_causal=True)
-    with pytest.raises(NotImplementedError, match="causal"):
-        attention.attention(layer, *qkv(4), None)  # type: ignore[arg-type]
+    padding = attention.padding_mask(attention_mask=torch.ones(1, 4, dtype=torch.int64))
+    for mask in (None, padding):
+        with pytest.raises(NotImplementedError, match="causal"):
+            attention.attention(layer, *qkv(4), mask)  # type: ignore[arg-type]

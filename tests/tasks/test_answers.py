@@ -61,6 +61,15 @@ def test_regression_with_several_values_loses_none() -> None:
     assert answer == {"text": "t", "values": {"bad": 3.25, "fair": -1.0, "good": 0.5}}
 
 
+def test_regression_agreement_is_by_size() -> None:
+    reference = [np.array([[value]], dtype=np.float32) for value in (-2.0, 0.1, 2.0, 3.0)]
+    other = [
+        rows + np.float32(error)
+        for rows, error in zip(reference, (0, 0.05, 0.5, 0.01), strict=True)
+    ]
+    assert text_classification.agreement(reference, other) == 0.75
+
+
 def test_classification_agreement() -> None:
     reference = [logits(0, 1, 2), logits(5, 1, 2), logits(0, 7, 2), logits(0, 7, 2)]
     other = [logits(0, 2, 9), logits(4, 1, 2), logits(0, 7, 8), logits(1, 9, 8)]

@@ -45,8 +45,8 @@ def attention(
     Returns:
         ``(1, tokens, heads, head_dim)`` and None for the weights.
     """
-    if getattr(module, "is_causal", False) and attention_mask is None:
-        raise NotImplementedError("causal attention needs a mask")
+    if getattr(module, "is_causal", False):
+        raise NotImplementedError("this attention is not causal: every token sees all the others")
     heads, head_dim = query.shape[1], query.shape[3]
     factor = head_dim**-0.5 if scaling is None else scaling
     scores = torch.bmm(
