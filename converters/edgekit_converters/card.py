@@ -42,6 +42,7 @@ def render(manifest: Manifest, sample_source: str, notes: tuple[str, ...]) -> st
         licence=manifest.licence,
         base=manifest.base_model,
         rows=rows,
+        quantized=any(artifact.scheme != "fp32" for artifact in manifest.artifacts),
         runtimes=[artifact.runtime for artifact in manifest.artifacts],
         hops=manifest.quality,
         samples=manifest.quality[0].samples,
