@@ -13,7 +13,7 @@ INSTALLED_DEV := $(VENV)/installed-dev
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help demo test test-all check docs clean moved
+.PHONY: help demo test test-all check docs bench clean moved
 
 help:
 	@echo 'make demo      export the embedded model, verify the bundle, run three sentences'
@@ -21,6 +21,7 @@ help:
 	@echo 'make test-all  the same with nothing skipped: builds the arm64 runner first'
 	@echo 'make check     style, types, house rules, freshness of the generated pages'
 	@echo 'make docs      write the generated pages of docs/ again'
+	@echo 'make bench     measure artifacts and commands here; prints tables, takes some minutes'
 	@echo 'make clean     remove build and caches; $(VENV) stays'
 
 demo: $(INSTALLED)
@@ -45,6 +46,11 @@ docs: $(INSTALLED)
 	$(PY) -m edgekit.cli.reference > build/page && mv build/page docs/cli.md
 	$(PY) -m edgekit.cli.error_table > build/page && mv build/page docs/errors.md
 	$(PY) -m edgekit.bundle.schema > build/page && mv build/page docs/bundle-schema.json
+
+bench: $(INSTALLED)
+	$(PY) -m benchmarks.encoder
+	$(PY) -m benchmarks.attention
+	$(PY) -m benchmarks.commands
 
 clean:
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache
