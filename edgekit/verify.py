@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,6 @@ from edgekit.runtime.replay import replay
 from edgekit.stages import ProgressCallback, Stages
 from edgekit.targets import target
 from edgekit.tasks import Context, task
-
-Replay = Callable[[ArtifactInfo], list[dict[str, Any]]]
 
 
 def verify(

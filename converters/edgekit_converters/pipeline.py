@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from edgekit.bundle.manifest import HopQuality, Manifest
+from edgekit.bundle.manifest import HopQuality
 from edgekit.bundle.staging import Staging
 from edgekit.errors import ParityFailed
 from edgekit.stages import ProgressCallback, Stages
@@ -16,24 +15,16 @@ from edgekit_converters.source import Source, resolve
 
 # Expected seconds of each stage on two cores; only their proportions matter.
 _PLAN = {
-    "load": 8.0,
+    "load": 4.0,
     "reference": 2.0,
-    "capture": 3.0,
-    "rewrite": 4.0,
+    "capture": 1.0,
+    "rewrite": 3.0,
     "lower executorch": 30.0,
-    "lower onnx": 8.0,
-    "run executorch": 6.0,
-    "run onnx": 3.0,
+    "lower onnx": 4.0,
+    "run executorch": 7.0,
+    "run onnx": 1.0,
     "seal": 1.0,
 }
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """A finished export: where it is, and its manifest."""
-
-    path: Path
-    manifest: Manifest
 
 
 def export(

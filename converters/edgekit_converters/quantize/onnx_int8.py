@@ -38,7 +38,6 @@ class _Rewrite:
     constants: dict[str, onnx.TensorProto] = field(default_factory=dict)
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     quantized: dict[str, bool] = field(default_factory=dict)
-    replaced: set[str] = field(default_factory=set)
     linears: list[tuple[int, int]] = field(default_factory=list)
     tables: list[tuple[int, int]] = field(default_factory=list)
 
