@@ -46,7 +46,13 @@ def verify(
     check_files(folder, manifest)
     artifacts = _chosen(manifest, runtimes)
     cpus = _cpus(manifest, arm64)
+    lowered = next((a for a in artifacts if a.runtime == "executorch"), None)
     if cpus:
+        if lowered is None:
+            raise SpecError(
+                "the arm64 lane needs the executorch artifact",
+                hint="Leave --arm64 out, or have the .pte among the --runtime names.",
+            )
         from edgekit.runtime import arm64 as emulated
 
         for cpu in cpus.values():
@@ -67,10 +73,8 @@ def verify(
             path = folder / artifact.file
             outputs = replay(artifact.runtime, path, manifest.signature, inputs)
             climb(artifact.runtime, artifact, outputs)
-    lowered = next((a for a in artifacts if a.runtime == "executorch"), None)
     for isa, cpu in cpus.items():
-        if lowered is None:
-            raise SpecError("the arm64 lane needs the executorch artifact")
+        assert lowered is not None  # refused above
         with stages.stage(f"arm64 {isa}"):
             path = folder / lowered.file
             outputs = emulated.replay(path, manifest.signature, inputs, cpu=cpu)

@@ -147,6 +147,13 @@ def test_unknown_names(tiny_bundle: Path, marker: Path) -> None:
     assert not marker.exists()
 
 
+def test_arm64_without_a_pte_is_refused_first(tiny_bundle: Path, marker: Path) -> None:
+    only = {"runtimes": ["onnx"], "arm64": ["a76"]}
+    error = refused(SpecError, 64, "executorch artifact", lambda: verify(tiny_bundle, **only))
+    assert "--runtime" in error.hint
+    assert not marker.exists()
+
+
 @pytest.mark.parametrize(("runtime", "package"), [("onnx", "onnxruntime"), ("executorch", "torch")])
 def test_a_runtime_that_is_not_installed(
     tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runtime: str, package: str

@@ -23,6 +23,7 @@ from edgekit.bundle.manifest import (
 )
 from edgekit.errors import InputRefused
 from edgekit.floors import FLOORS
+from edgekit.runtime.encode import token_texts
 from edgekit.tasks import Context
 from edgekit_converters import tokenizer as tokenizers
 from edgekit_converters.export.capture import MIN_LENGTH
@@ -111,12 +112,11 @@ def context(job: Job) -> Context:
                 hint=f"One of: {', '.join(filter(None, _PROBLEMS))}.",
             )
         problem = config.problem_type or ("regression" if len(labels) == 1 else None)
-    size = loaded.tokenizer.get_vocab_size()
     return Context(
         labels=labels,
         problem=problem,
         mask_token_id=tokenizers.mask_token_id(loaded.source.folder, loaded.tokenizer),
-        tokens=[loaded.tokenizer.id_to_token(index) or "" for index in range(size)],
+        tokens=token_texts(loaded.tokenizer),
     )
 
 

@@ -59,14 +59,19 @@ class Encoder:
     def context(self) -> Context:
         """What the task needs to turn outputs into answers."""
         if self._context is None:
-            size = self._tokenizer.get_vocab_size()
             self._context = Context(
                 labels=self._manifest.labels or (),
                 problem=self._manifest.problem,
                 mask_token_id=self._manifest.tokenizer.mask_token_id,
-                tokens=[self._tokenizer.id_to_token(i) or "" for i in range(size)],
+                tokens=token_texts(self._tokenizer),
             )
         return self._context
+
+
+def token_texts(tokenizer: Tokenizer) -> list[str]:
+    """Every token's text, at the place of its id."""
+    size = tokenizer.get_vocab_size()
+    return [tokenizer.id_to_token(index) or "" for index in range(size)]
 
 
 def unpad(output: NDArray[Any], inputs: Inputs) -> tuple[NDArray[Any], NDArray[np.int64]]:
