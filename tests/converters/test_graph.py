@@ -42,7 +42,7 @@ def test_dropout_is_gone(case: Callable[[str], Case], family: str) -> None:
     graph = case(family).captured.module()
     before = targets(graph).count(aten.dropout.default)
     assert before > 0
-    assert cleanup.apply(graph) == before
+    assert cleanup.apply(graph) >= before
     assert aten.dropout.default not in targets(graph)
     assert cleanup.apply(graph) == 0
 

@@ -1,9 +1,9 @@
-"""Attention in three dimensions, for batch 1: what XNNPACK takes whole under a dynamic length.
+"""Attention in three dimensions: what XNNPACK takes whole under a dynamic length.
 
 Registered with transformers' AttentionInterface, so that every family that uses the interface gets
-it. Scores are ``(heads, tokens, tokens)``; with batch 1 the leading dimension of the usual
-four-dimensional form is dropped by a view, which costs nothing. Without a padding mask no mask is
-built at all.
+it. Scores are ``(batch * heads, tokens, tokens)``: batch and heads become one dimension by a view.
+Without a padding mask no mask is built at all; with one, each text's row is repeated for its heads
+once, before the first layer.
 
 ``benchmarks/attention.py`` measures this form against transformers' ``eager`` and ``sdpa``.
 """
@@ -31,41 +31,84 @@ def attention(
     dropout: float = 0.0,
     **_: Any,
 ) -> tuple[Tensor, None]:
-    """Scaled dot-product attention (Vaswani et al. 2017, eq. 1) for batch 1.
+    """Scaled dot-product attention (Vaswani et al. 2017, eq. 1).
 
     Args:
         module: the layer that asks; a causal one is refused.
-        query: ``(1, heads, tokens, head_dim)``; key and value likewise.
+        query: ``(batch, heads, tokens, head_dim)``; key and value likewise.
         key: see query.
         value: see query.
-        attention_mask: additive ``(1, 1, 1, tokens)``, or None for no padding.
+        attention_mask: additive, ``(batch, 1, 1, tokens)`` for padding or with a row for each
+            query ``(batch, 1, tokens, tokens)``, or ``batch * heads`` of either; None when every
+            token sees all the others.
         scaling: factor of the scores; ``head_dim ** -0.5`` when None.
         dropout: ignored, the graph is for inference.
 
     Returns:
-        ``(1, tokens, heads, head_dim)`` and None for the weights.
+        ``(batch, tokens, heads, head_dim)`` and None for the weights.
     """
     if getattr(module, "is_causal", False):
         raise NotImplementedError("this attention is not causal: every token sees all the others")
-    heads, head_dim = query.shape[1], query.shape[3]
+    batch, heads, head_dim = query.shape[0], query.shape[1], query.shape[3]
     factor = head_dim**-0.5 if scaling is None else scaling
-    scores = torch.bmm(
-        query.view(heads, -1, head_dim) * factor,
-        key.view(heads, -1, head_dim).transpose(1, 2),
-    )
+    scores = torch.bmm(_flat(query) * factor, _flat(key).transpose(1, 2))
     if attention_mask is not None:
-        scores = scores + attention_mask.view(1, 1, -1)
-    mixed = torch.bmm(torch.softmax(scores, dim=-1), value.view(heads, -1, head_dim))
-    return mixed.permute(1, 0, 2).contiguous().view(1, -1, heads, head_dim), None
+        scores = scores + _for_heads(attention_mask, batch, heads)
+    mixed = torch.bmm(torch.softmax(scores, dim=-1), _flat(value))
+    if batch == 1:
+        return mixed.permute(1, 0, 2).contiguous().view(1, -1, heads, head_dim), None
+    split = mixed.reshape(batch, heads, -1, head_dim)
+    return split.permute(0, 2, 1, 3).contiguous(), None
+
+
+def _flat(states: Tensor) -> Tensor:
+    """``(batch, heads, tokens, head_dim)`` to ``(batch * heads, tokens, head_dim)``."""
+    batch, heads, head_dim = states.shape[0], states.shape[1], states.shape[3]
+    return states.reshape(batch * heads, -1, head_dim)
+
+
+def _for_heads(mask: Tensor, batch: int, heads: int) -> Tensor:
+    """A mask that can be added to the scores of all heads of all texts."""
+    if mask.shape[0] == 1 or mask.shape[0] == batch * heads:
+        return mask.reshape(mask.shape[0], mask.shape[2], -1)
+    return mask.expand(-1, heads, -1, -1).flatten(0, 1)
 
 
 def padding_mask(
-    *_: Any, attention_mask: Tensor | None = None, dtype: torch.dtype = torch.float32, **__: Any
+    *,
+    attention_mask: Tensor | None = None,
+    dtype: torch.dtype = torch.float32,
+    mask_function: Any = None,
+    config: Any = None,
+    **shapes: Any,
 ) -> Tensor | None:
-    """Additive mask ``(1, 1, 1, tokens)`` from a padding mask ``(1, tokens)``; None stays None."""
+    """The additive mask of a model, as transformers asks for it.
+
+    Args:
+        attention_mask: ``(batch, tokens)``, one for a token and zero for padding, or None.
+        dtype: of the result.
+        mask_function: which pairs of tokens see each other; a sliding window, for instance.
+        config: the model's; with several texts it tells the heads that each row is repeated for.
+        shapes: sizes and offsets of queries and keys.
+
+    Returns:
+        ``(1, 1, 1, tokens)`` or ``(batch * heads, 1, 1, tokens)`` for padding alone, ``(batch, 1,
+        tokens, tokens)`` where not every token sees all the others, None without either.
+    """
+    from transformers import masking_utils
+
+    if mask_function not in (None, masking_utils.bidirectional_mask_function):
+        shapes |= {"mask_function": mask_function, "attention_mask": attention_mask}
+        shapes |= {"allow_is_bidirectional_skip": False, "allow_is_causal_skip": False}
+        seen: Tensor = masking_utils.sdpa_mask(**shapes)
+        return (1.0 - seen.to(dtype)) * _MASKED
     if attention_mask is None:
         return None
-    return ((1.0 - attention_mask.to(dtype)) * _MASKED)[:, None, None, :]
+    heads = getattr(config, "num_attention_heads", 1)
+    if attention_mask.shape[0] > 1 and heads > 1:
+        # Repeated as integers, before the first float: no delegated part is split by it.
+        attention_mask = attention_mask[:, None, :].expand(-1, heads, -1).flatten(0, 1)
+    return (1.0 - attention_mask[:, None, None, :].to(dtype)) * _MASKED
 
 
 def register() -> None:

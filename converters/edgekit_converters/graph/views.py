@@ -12,6 +12,9 @@ from typing import Any
 import torch
 from torch.fx import GraphModule, Node
 
+RUNTIMES = ("executorch", "onnx")
+AFTER: tuple[str, ...] = ("cleanup",)
+
 _aten = torch.ops.aten
 _VIEWS = (_aten.view.default, _aten.reshape.default, _aten._unsafe_view.default)
 
@@ -24,10 +27,11 @@ def apply(graph_module: GraphModule) -> int:
             continue
         sizes = node.meta["val"].shape
         literal = [int(size) if isinstance(size, int) else -1 for size in sizes]
-        if literal.count(-1) > 1:
-            continue
         source = node.args[0]
-        if not _is_view(source, literal):
+        done = node.target is _aten.view.default and list(node.args[1]) == literal
+        if done or literal.count(-1) > 1:
+            continue
+        if not is_view(source, literal):
             source = _contiguous(graph_module, node, source)
         node.target = _aten.view.default
         node.args = (source, literal)
@@ -37,7 +41,7 @@ def apply(graph_module: GraphModule) -> int:
     return changed
 
 
-def _is_view(source: Node, sizes: list[int]) -> bool:
+def is_view(source: Node, sizes: list[Any]) -> bool:
     """Whether ``source`` can take these sizes without a copy."""
     fake = source.meta["val"]
     try:
