@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import onnx
 
-from edgekit.bundle.manifest import ArtifactInfo, QuantizedGroup
 from edgekit.errors import Unsupported
-from edgekit_converters.export import Lowered
+from edgekit_converters.export import Lowered, onnx_attention
 from edgekit_converters.export.capture import Captured
 from edgekit_converters.export.delegates import nnapi
 from edgekit_converters.export.weights import weight_bytes
-from edgekit_converters.quantize import onnx_int8
+from edgekit_converters.quantize import onnx_grids
+from edgekit_converters.quantize.grid import Grid
 
 RUNTIME = "onnx"
 FILE = "model.onnx"
@@ -21,49 +23,52 @@ FILE = "model.onnx"
 _LARGEST = 2**31 - 2**20
 
 
-def lower(captured: Captured, scheme: str, delegate: str) -> Lowered:
+def lower(captured: Captured, grids: Mapping[str, Grid], delegate: str) -> Lowered:
     """Translate, quantize and serialize.
 
     Args:
-        captured: the edge graph.
-        scheme: ``fp32`` or ``int8``.
+        captured: the edge graph; a weight with a grid is exactly what the grid stands for.
+        grids: integers by name of the graph's tensor; empty for fp32.
         delegate: ``none`` for ONNX Runtime's own kernels, or ``nnapi``.
 
+    Returns:
+        The artifact; its report has one row a grid under ``onnx_weights``.
+
     Raises:
-        Unsupported: NNAPI with dynamic int8, or a graph over 2 GiB.
+        Unsupported: NNAPI with grids, a group size without a kernel, or a graph over 2 GiB.
+        InternalError: a grid whose weight the ONNX graph does not read.
     """
-    if delegate == "nnapi" and scheme != "fp32":
+    if delegate == "nnapi" and grids:
         raise Unsupported(
-            f"NNAPI cannot run {scheme} that is quantized at run time",
+            "NNAPI cannot run weights that are quantized here: they need operators it lacks",
             hint="Use --quantize none with --delegate nnapi.",
         )
     before = weight_bytes(captured.module())
     if before.total > _LARGEST:
         raise Unsupported(f"{before.total} bytes of weights do not fit one .onnx file")
     model = _translate(captured)
-    groups: tuple[QuantizedGroup, ...] = ()
-    if scheme == "int8":
-        groups = _groups(onnx_int8.apply(model), before.total)
+    if delegate == "none":
+        onnx_attention.apply(model)
+    stored = onnx_grids.apply(model, grids) if grids else ()
     _strip(model)
     onnx.checker.check_model(model)
     data = model.SerializeToString(deterministic=True)
-    notes, report = nnapi.partitions(model) if delegate == "nnapi" else ((), None)
+    notes, report = nnapi.partitions(model) if delegate == "nnapi" else ((), {})
+    if stored:
+        report["onnx_weights"] = [asdict(row) for row in stored]
     kinds = {f"{node.domain or 'ai.onnx'}::{node.op_type}" for node in model.graph.node}
-    info = ArtifactInfo(
+    providers = ("NnapiExecutionProvider",) if delegate == "nnapi" else ()
+    return Lowered(
         runtime=RUNTIME,
         file=FILE,
-        bytes=len(data),
-        fp32_bytes=before.total,
+        data=data,
         delegate=delegate,
-        scheme=scheme,
-        quantization=groups,
         methods=("main_graph",),
         operators=tuple(sorted(kinds)),
-        backends=("NnapiExecutionProvider", "CPUExecutionProvider")
-        if delegate == "nnapi"
-        else ("CPUExecutionProvider",),
+        backends=(*providers, "CPUExecutionProvider"),
+        notes=notes,
+        report=report,
     )
-    return Lowered(info, data, None, notes, report)
 
 
 def _translate(captured: Captured) -> onnx.ModelProto:
@@ -81,7 +86,11 @@ def _translate(captured: Captured) -> onnx.ModelProto:
 
 
 def _strip(model: onnx.ModelProto) -> None:
-    """Drop what depends on the machine that wrote it: traces with paths, shapes, symbol names."""
+    """Drop what depends on the machine that wrote it: traces with paths, shapes, symbol names.
+
+    Without recorded shapes ONNX Runtime does not join sums and layer norms into one operator, which
+    on the processors tried is slower than the two (docs/adr/0010).
+    """
     graph = model.graph
     del graph.value_info[:]
     del model.metadata_props[:]
@@ -99,35 +108,3 @@ def _strip(model: onnx.ModelProto) -> None:
         del tensor.metadata_props[:]
         tensor.doc_string = ""
     model.producer_name, model.producer_version = "edgekit", ""
-
-
-def _groups(sizes: onnx_int8.Sizes, total: int) -> tuple[QuantizedGroup, ...]:
-    found = []
-    for kind, scheme, pairs in (
-        ("linear", "int8 per channel, activations int8 per token", sizes.linears),
-        ("embedding table", "int8 per row", sizes.tables),
-    ):
-        if pairs:
-            before, after = (sum(column) for column in zip(*pairs, strict=True))
-            found.append(
-                QuantizedGroup(
-                    kind=kind,
-                    scheme=scheme,
-                    tensors=len(pairs),
-                    bytes_before=before,
-                    bytes_after=after,
-                )
-            )
-    rest = total - sum(group.bytes_before for group in found)
-    if rest > 0:
-        found.append(
-            QuantizedGroup(
-                kind="small table, bias, norm",
-                scheme="fp32",
-                tensors=0,
-                bytes_before=rest,
-                bytes_after=rest,
-                reason="small, and added in fp32",
-            )
-        )
-    return tuple(found)

@@ -1,170 +1,172 @@
-"""Dynamic int8 inside an ONNX graph, activations per token, in standard operators.
+"""Dynamic int8 linears in ONNX: one scale for each token, computed at run time.
 
 ONNX Runtime's own dynamic quantization gives a whole tensor of activations one scale, so that one
-outlying token takes the resolution of all the others. Here each token ``x`` has its own scale ``s``
-and, where an activation function makes the range one-sided, its own centre ``c``::
+outlying token takes the resolution of all the others. Here each token ``x`` has a scale ``s``::
 
-    q = round((x - c) / s)            int8, zero point 128
-    x W = s * (q Wq) * w + c * sum(Wq * w)
+    q = round((x + d) / s) + z              uint8
+    x W = s * (q - z) Wq * w - d Wq * w
 
-``Wq`` is the weight rounded per output channel with scales ``w``; the last term is a constant row.
-Tables are int8 with a scale for each row, looked up beside it. The grid is the one of the ``.pte``.
+``Wq`` are the grid's integers and ``w`` its scales, one for each output channel. Where ``x`` comes
+out of an activation function with a least value, ``d`` is its negative: then ``x + d`` has one sign
+and all 256 levels are used (``z = 0``), and the last term is a constant row that joins the bias.
+Elsewhere ``d = 0`` and ``z = 128``.
+
+What is fast was measured (docs/adr/0010): few passes over the data. ``QuantizeLinear`` along the
+token axis divides and rounds in one pass, ``MatMulIntegerToFloat`` multiplies by ``w`` while it
+writes, and linears that read the same activation are one product.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
 
-from edgekit_converters.quantize.embedding import SMALLEST_TABLE
+from edgekit_converters.quantize.onnx_graph import CONTRIB, Array, Draft
+from edgekit_converters.quantize.onnx_match import Linear
 
-Array = NDArray[np.float32]
+# The least that an activation function gives; a little below, for both forms of gelu.
+LEAST = {"Gelu": -0.1701, "Relu": 0.0, "Sigmoid": 0.0, "Softplus": 0.0, "Swish": -0.2785}
 
-# Activation functions whose output lies (nearly) on one side of zero.
-ONE_SIDED = frozenset({"Gelu", "Relu", "Sigmoid", "Softplus", "Swish"})
-
-_LEVELS = 127
-_SMALLEST = 1e-9
-
-
-@dataclass
-class _Rewrite:
-    """The new graph while it is made."""
-
-    constants: dict[str, onnx.TensorProto] = field(default_factory=dict)
-    nodes: list[onnx.NodeProto] = field(default_factory=list)
-    quantized: dict[str, bool] = field(default_factory=dict)
-    linears: list[tuple[int, int]] = field(default_factory=list)
-    tables: list[tuple[int, int]] = field(default_factory=list)
-
-    def const(self, name: str, value: NDArray[np.generic]) -> str:
-        self.constants.setdefault(name, numpy_helper.from_array(value, name))
-        return name
-
-    def add(self, kind: str, inputs: list[str], output: str, **attributes: object) -> str:
-        self.nodes.append(helper.make_node(kind, inputs, [output], name=output, **attributes))
-        return output
+_CENTRE = 128
+# A token of zeros has no scale of its own.
+_SMALLEST = 1e-30
 
 
 @dataclass(frozen=True)
-class Sizes:
-    """Bytes before and after, one pair a tensor."""
+class Tokens:
+    """A quantized activation.
 
-    linears: list[tuple[int, int]]
-    tables: list[tuple[int, int]]
+    Attributes:
+        values: uint8, shaped like the activation.
+        scale: one for each token, broadcastable to it.
+        zero: name of the zero point's constant, ``""`` for 0.
+        shift: ``d`` of the module's description, ``(inputs,)``; None for 0.
+    """
+
+    values: str
+    scale: str
+    zero: str
+    shift: Array | None
 
 
-def apply(model: onnx.ModelProto) -> Sizes:
-    """Quantize constant-weight MatMuls and large tables in place."""
-    graph = model.graph
-    weights = {tensor.name: tensor for tensor in graph.initializer}
-    producers = {output: node for node in graph.node for output in node.output}
-    rewrite = _Rewrite()
-    for node in graph.node:
-        place = 1 if node.op_type == "MatMul" else 0
-        constant = weights.get(node.input[place]) if len(node.input) > place else None
-        if node.op_type == "MatMul" and constant is not None and len(constant.dims) == 2:
-            _linear(rewrite, node, constant, _one_sided(node.input[0], producers, weights))
-        elif node.op_type == "Gather" and constant is not None and _is_large(constant):
-            _table(rewrite, node, constant)
+class Dynamic:
+    """Writes linears in the dynamic form into a draft; remembers what is quantized already."""
+
+    def __init__(self, draft: Draft) -> None:
+        """Write into ``draft``."""
+        self._draft = draft
+        self._tokens: dict[str, Tokens] = {}
+        self._centres: dict[object, str] = {}
+
+    def write(self, linears: Sequence[Linear], packed: str, output: str) -> None:
+        """One product for linears that read the same activation.
+
+        Args:
+            linears: their grids have 8 bits and one scale a row.
+            packed: name of the int8 constant ``(inputs, outputs of all)``.
+            output: name of the value to make, biases included.
+        """
+        draft, tokens = self._draft, self._activation(linears[0].source)
+        columns = np.concatenate([linear.grid.scales.numpy().ravel() for linear in linears])
+        scales = draft.const(f"{packed}.scale", columns)
+        row = np.concatenate([_row(linear, tokens.shift) for linear in linears])
+        one = draft.floats(1.0)
+        floats = draft.add(
+            "MatMulIntegerToFloat",
+            [tokens.values, packed, one, scales, *([tokens.zero] if tokens.zero else [])],
+            f"{output}.columns",
+            domain=CONTRIB,
+        )
+        if row.any():
+            scaled = draft.add("Mul", [floats, tokens.scale], f"{output}.product")
+            draft.add("Add", [scaled, draft.const(f"{output}.bias", row)], output)
         else:
-            rewrite.nodes.append(node)
-    still_read = {name for node in rewrite.nodes for name in node.input}
-    kept = [tensor for name, tensor in weights.items() if name in still_read]
-    del graph.node[:]
-    graph.node.extend(rewrite.nodes)
-    del graph.initializer[:]
-    graph.initializer.extend([*kept, *rewrite.constants.values()])
-    return Sizes(rewrite.linears, rewrite.tables)
+            draft.add("Mul", [floats, tokens.scale], output)
+
+    def _activation(self, source: str) -> Tokens:
+        """Quantize a value, once for all that read it."""
+        if source not in self._tokens:
+            self._tokens[source] = self._quantize(source)
+        return self._tokens[source]
+
+    def _quantize(self, source: str) -> Tokens:
+        draft, value = self._draft, source
+        least = least_of(draft, source)
+        if least is None:
+            size = draft.add("Abs", [source], f"{source}.size")
+            levels = _CENTRE - 1
+        else:
+            if least.any():
+                value = draft.add(
+                    "Add", [source, draft.const(f"{source}.least", -least)], f"{source}.shifted"
+                )
+            size, levels = value, 255
+        last = draft.integers(-1)
+        peak = draft.add("ReduceMax", [size, last], f"{source}.peak", keepdims=1)
+        step = draft.add("Mul", [peak, draft.floats(1 / levels)], f"{source}.step")
+        scale = draft.add("Max", [step, draft.floats(_SMALLEST)], f"{source}.scale")
+        zero = "" if least is not None else self._zero()
+        values = self._round(source, value, scale, centred=least is None)
+        shift = -least if least is not None and least.any() else None
+        return Tokens(values, scale, zero, shift)
+
+    def _zero(self) -> str:
+        return self._draft.const("edgekit.centre", np.array(_CENTRE, np.uint8))
+
+    def _round(self, source: str, value: str, scale: str, *, centred: bool) -> str:
+        """``QuantizeLinear`` with a scale for each token, which wants the scales as a list."""
+        draft, sizes = self._draft, self._draft.dims(source)
+        flat = draft.add("Reshape", [scale, draft.integers(-1)], f"{source}.scales")
+        inputs = [flat, self._list_of_centres(sizes, flat)] if centred else [flat]
+        if sizes is not None and len(sizes) > 1 and all(size == 1 for size in sizes[:-2]):
+            axis = len(sizes) - 2
+            return draft.add("QuantizeLinear", [value, *inputs], f"{source}.uint8", axis=axis)
+        # Several token axes, or nobody knows: one list of tokens, and back.
+        shape = draft.add("Shape", [value], f"{source}.sizes")
+        width = draft.add("Shape", [value], f"{source}.width", start=-1)
+        rows = draft.add("Concat", [draft.integers(-1), width], f"{source}.list", axis=0)
+        listed = draft.add("Reshape", [value, rows], f"{source}.tokens")
+        rounded = draft.add("QuantizeLinear", [listed, *inputs], f"{source}.listed", axis=0)
+        return draft.add("Reshape", [rounded, shape], f"{source}.uint8")
+
+    def _list_of_centres(self, sizes: tuple[int | str, ...] | None, flat: str) -> str:
+        """Zero points, as many as there are scales: one list for all values of the same length."""
+        key: object = sizes[:-1] if sizes is not None and all(sizes) else flat
+        if key not in self._centres:
+            draft = self._draft
+            count = draft.add("Shape", [flat], f"{flat}.count")
+            centre = draft.const("edgekit.centres", np.array([_CENTRE], np.uint8))
+            self._centres[key] = draft.add("Expand", [centre, count], f"{flat}.centres")
+        return self._centres[key]
 
 
-def _is_large(tensor: onnx.TensorProto) -> bool:
-    elements = int(np.prod(tensor.dims))
-    return tensor.data_type == TensorProto.FLOAT and 4 * elements >= SMALLEST_TABLE
+def least_of(draft: Draft, name: str) -> Array | None:
+    """The least value of each channel, ``(inputs,)`` or a scalar; None where there is no bound.
+
+    Follows a product with constant factors back to an activation function.
+    """
+    factor: Array = np.ones((), np.float32)
+    node: onnx.NodeProto | None = draft.producers.get(name)
+    while node is not None and node.op_type == "Mul":
+        constants = [draft.constant(value) for value in node.input]
+        held = [found.astype(np.float32) for found in constants if found is not None]
+        if len(held) != 1 or held[0].ndim > 1 or (held[0] < 0).any():
+            return None
+        factor = factor * held[0]
+        node = draft.producers.get(node.input[constants.index(None)])
+    if node is None or node.op_type not in LEAST:
+        return None
+    return (LEAST[node.op_type] * factor).astype(np.float32)
 
 
-def _one_sided(
-    name: str, producers: dict[str, onnx.NodeProto], weights: dict[str, onnx.TensorProto]
-) -> bool:
-    """Whether a value comes out of such an activation, perhaps scaled by a constant."""
-    node = producers.get(name)
-    while node is not None and node.op_type == "Mul" and any(i in weights for i in node.input):
-        name = next(i for i in node.input if i not in weights)
-        node = producers.get(name)
-    return node is not None and node.op_type in ONE_SIDED
-
-
-def _per_column(weight: Array) -> tuple[NDArray[np.int8], Array]:
-    scale = np.maximum(np.abs(weight).max(axis=0) / _LEVELS, 1e-12).astype(np.float32)
-    values = np.clip(np.round(weight / scale), -_LEVELS, _LEVELS).astype(np.int8)
-    return values, scale
-
-
-def _linear(
-    rewrite: _Rewrite, node: onnx.NodeProto, tensor: onnx.TensorProto, centred: bool
-) -> None:
-    weight = numpy_helper.to_array(tensor)
-    values, scale = _per_column(weight)
-    source, output = node.input[0], node.output[0]
-    _activation(rewrite, source, centred)
-    packed = rewrite.const(f"{tensor.name}.int8", values)
-    columns = rewrite.const(f"{tensor.name}.scale", scale)
-    zero = rewrite.const("edgekit.zero_point", np.array(128, dtype=np.uint8))
-    counts = rewrite.add("MatMulInteger", [f"{source}.int8", packed, zero], f"{output}.int32")
-    floats = rewrite.add("Cast", [counts], f"{output}.counts", to=TensorProto.FLOAT)
-    scaled = rewrite.add("Mul", [floats, columns], f"{output}.columns")
-    if centred:
-        scaled = rewrite.add("Mul", [scaled, f"{source}.scale"], f"{output}.centred")
-        sums = (values.astype(np.float64) * scale).sum(axis=0).astype(np.float32)
-        row = rewrite.const(f"{tensor.name}.sums", sums)
-        shift = rewrite.add("Mul", [f"{source}.centre", row], f"{output}.shift")
-        rewrite.add("Add", [scaled, shift], output)
-    else:
-        rewrite.add("Mul", [scaled, f"{source}.scale"], output)
-    rewrite.linears.append((weight.nbytes, values.nbytes + scale.nbytes))
-
-
-def _activation(rewrite: _Rewrite, source: str, centred: bool) -> None:
-    """Quantize a value once, whoever reads it: ``.int8``, ``.scale`` and perhaps ``.centre``."""
-    if source in rewrite.quantized:
-        return
-    rewrite.quantized[source] = True
-    axes = rewrite.const("edgekit.last_axis", np.array([-1], dtype=np.int64))
-    tiny = rewrite.const("edgekit.tiny", np.array(_SMALLEST, dtype=np.float32))
-    one = rewrite.const("edgekit.one", np.array(1, dtype=np.float32))
-    zero = rewrite.const("edgekit.zero_point", np.array(128, dtype=np.uint8))
-    value = source
-    if centred:
-        high = rewrite.add("ReduceMax", [source, axes], f"{source}.high", keepdims=1)
-        low = rewrite.add("ReduceMin", [source, axes], f"{source}.low", keepdims=1)
-        both = rewrite.add("Add", [high, low], f"{source}.both")
-        half = rewrite.const("edgekit.half", np.array(0.5, dtype=np.float32))
-        centre = rewrite.add("Mul", [both, half], f"{source}.centre")
-        value = rewrite.add("Sub", [source, centre], f"{source}.moved")
-        peak = rewrite.add("Sub", [high, centre], f"{source}.peak")
-    else:
-        size = rewrite.add("Abs", [source], f"{source}.abs")
-        peak = rewrite.add("ReduceMax", [size, axes], f"{source}.peak", keepdims=1)
-    step = rewrite.const("edgekit.step", np.array(1 / _LEVELS, dtype=np.float32))
-    raw = rewrite.add("Mul", [peak, step], f"{source}.raw_scale")
-    scale = rewrite.add("Max", [raw, tiny], f"{source}.scale")
-    divided = rewrite.add("Div", [value, scale], f"{source}.divided")
-    rewrite.add("QuantizeLinear", [divided, one, zero], f"{source}.int8")
-
-
-def _table(rewrite: _Rewrite, node: onnx.NodeProto, tensor: onnx.TensorProto) -> None:
-    table = numpy_helper.to_array(tensor)
-    flat, scale = _per_column(np.ascontiguousarray(table.T))
-    values = np.ascontiguousarray(flat.T)
-    ids, output = node.input[1], node.output[0]
-    packed = rewrite.const(f"{tensor.name}.int8", values)
-    scales = rewrite.const(f"{tensor.name}.scale", scale[:, None])
-    rows = rewrite.add("Gather", [packed, ids], f"{output}.rows")
-    floats = rewrite.add("Cast", [rows], f"{output}.floats", to=TensorProto.FLOAT)
-    factor = rewrite.add("Gather", [scales, ids], f"{output}.factor")
-    rewrite.add("Mul", [floats, factor], output)
-    rewrite.tables.append((table.nbytes, values.nbytes + scale.nbytes))
+def _row(linear: Linear, shift: Array | None) -> Array:
+    """The bias, with what the shift of the activation takes away."""
+    outputs = linear.grid.values.shape[0]
+    row = np.zeros(outputs) if linear.bias is None else linear.bias.astype(np.float64)
+    if shift is not None:
+        weight = linear.grid.dequantized().numpy().astype(np.float64)
+        row = row - weight @ np.broadcast_to(shift, weight.shape[1]).astype(np.float64)
+    return row.astype(np.float32)

@@ -7,6 +7,7 @@ provider takes. They say nothing about speed, and only a phone can.
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import onnx
 
@@ -20,7 +21,7 @@ VERDICTS = {
 DEPRECATED = "Android deprecates NNAPI since version 15; the CPU artifact is the one to keep."
 
 
-def partitions(model: onnx.ModelProto) -> tuple[tuple[str, ...], dict[str, object]]:
+def partitions(model: onnx.ModelProto) -> tuple[tuple[str, ...], dict[str, Any]]:
     """What NNAPI would take of a model with static shapes.
 
     Returns:
@@ -35,7 +36,7 @@ def partitions(model: onnx.ModelProto) -> tuple[tuple[str, ...], dict[str, objec
     unsupported = {name: counts[name] for name in sorted(found.unsupported_ops)}
     verdict = VERDICTS[found.suitability().name]
     share = found.num_supported_nodes / max(found.num_nodes, 1)
-    report: dict[str, object] = {
+    report: dict[str, Any] = {
         "nodes": found.num_nodes,
         "supported_nodes": found.num_supported_nodes,
         "share": round(share, 4),

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-SCHEMES = ("fp32", "int8")
-
 
 def lowering() -> dict[str, Any]:
     """Arguments of ``to_edge_transform_and_lower``."""
