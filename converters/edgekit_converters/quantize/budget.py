@@ -1,0 +1,78 @@
+"""Budgets of a mixed plan: what ``--max-size``, ``--min-quality`` and ``--max-latency`` say."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from edgekit.errors import SpecError
+
+_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMG]?B|%)?", re.IGNORECASE)
+_SHARE = re.compile(r"(\d+(?:\.\d+)?)\s*x")
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a mixed plan must hold; None where nothing was said.
+
+    Attributes:
+        bytes: most bytes of an artifact's weights.
+        share: the same as a share of their fp32 bytes.
+        worst_cosine: least cosine of the worst text.
+        latency: longest time in linear layers, as a share of fp32's.
+    """
+
+    bytes: int | None = None
+    share: float | None = None
+    worst_cosine: float | None = None
+    latency: float | None = None
+
+    def most_bytes(self, fp32_bytes: int) -> int | None:
+        """The size limit for weights of so many bytes in fp32."""
+        return int(self.share * fp32_bytes) if self.share is not None else self.bytes
+
+
+def budget(
+    max_size: str | None = None, min_quality: float | None = None, max_latency: str | None = None
+) -> Budget | None:
+    """Read the three options; None when none is given.
+
+    Args:
+        max_size: bytes, ``20MB`` (powers of ten), or ``17%`` of fp32.
+        min_quality: a cosine.
+        max_latency: ``0.5x``.
+
+    Raises:
+        SpecError: one of them is not of its form, or out of range.
+    """
+    if max_size is None and min_quality is None and max_latency is None:
+        return None
+    if min_quality is not None and not 0 < min_quality < 1:
+        raise SpecError(
+            f"a quality of {min_quality} cannot be asked for",
+            hint="It is the cosine of the worst text: between 0 and 1, such as 0.98.",
+        )
+    size, share = (None, None) if max_size is None else _size(max_size)
+    latency = None if max_latency is None else _latency(max_latency)
+    return Budget(size, share, min_quality, latency)
+
+
+def _size(text: str) -> tuple[int | None, float | None]:
+    match = _SIZE.fullmatch(text.strip())
+    number = float(match[1]) if match else 0.0
+    unit = (match[2] or "").upper() if match else ""
+    if not number or (unit == "%" and number > 100):
+        raise SpecError(
+            f"{text!r} is no size", hint="Give bytes, 20MB, or 17% of the fp32 weights."
+        )
+    return (None, number / 100) if unit == "%" else (int(number * _UNITS[unit]), None)
+
+
+def _latency(text: str) -> float:
+    match = _SHARE.fullmatch(text.strip())
+    if not match or not float(match[1]):
+        raise SpecError(
+            f"{text!r} is no latency", hint="Give a share of fp32's time, such as 0.5x."
+        )
+    return float(match[1])

@@ -1,0 +1,63 @@
+"""Each group calibrated for one setting, as it would be for an artifact: what the search tries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor
+
+from edgekit_converters.quantize import methods
+from edgekit_converters.quantize.activations import per_token
+from edgekit_converters.quantize.methods import Calibrators
+from edgekit_converters.quantize.moments import Moments
+from edgekit_converters.quantize.plan import Setting, Unit
+from edgekit_converters.quantize.search.sensitivity import Treat
+from edgekit_converters.quantize.simulate import Treatment, Variant
+
+
+def treat(
+    weights: Mapping[str, Tensor], seen: Mapping[str, Moments], calibrators: Calibrators
+) -> Treat:
+    """How groups are calibrated.
+
+    Args:
+        weights: float32, by the unit's name.
+        seen: moments of the activations that linears read, by name.
+        calibrators: methods; outlying channels are not split here.
+    """
+
+    def calibrate(members: Sequence[Unit], setting: Setting) -> Variant:
+        if members[0].kind == "table":
+            return {
+                unit.name: Treatment(
+                    methods.fit("nearest", weights[unit.name], "table", setting, None).dequantized()
+                )
+                for unit in members
+            }
+        return _linears(members, setting, weights, seen[members[0].activation], calibrators)
+
+    return calibrate
+
+
+def _linears(
+    members: Sequence[Unit],
+    setting: Setting,
+    weights: Mapping[str, Tensor],
+    seen: Moments,
+    calibrators: Calibrators,
+) -> Variant:
+    tensors = {unit.name: weights[unit.name] for unit in members}
+    factors = methods.factors(calibrators.scaling, list(tensors.values()), seen, setting)
+    inverse = None
+    if factors is not None:
+        tensors = {name: tensor * factors for name, tensor in tensors.items()}
+        inverse = 1 / factors
+        seen = seen.scaled(inverse)
+    return {
+        name: Treatment(
+            methods.fit(calibrators.rounding, tensor, "linear", setting, seen).dequantized(),
+            per_token,
+            inverse,
+        )
+        for name, tensor in tensors.items()
+    }

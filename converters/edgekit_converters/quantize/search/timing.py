@@ -1,0 +1,169 @@
+"""Time XNNPACK's linear layers on this machine: a small program of each kind, all in turn.
+
+Each program holds several copies of one linear, as wide apart in memory as in a model. The figure
+is the fastest tenth of the calls: what else runs on a machine only ever adds time.
+"""
+
+from __future__ import annotations
+
+import random
+import tempfile
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from edgekit.bundle.manifest import Dim, Signature, TensorSpec
+from edgekit.runtime import Session, load_runtime
+from edgekit_converters.export.capture import MIN_LENGTH, Captured
+from edgekit_converters.export.delegates import xnnpack
+from edgekit_converters.quantize import executorch_writer
+from edgekit_converters.quantize.plan import FP32, Setting
+from edgekit_converters.quantize.rounding import nearest
+from edgekit_converters.quantize.units import units
+from edgekit_converters.quiet import quiet
+
+_COPIES = 4
+# float32 bytes of one program's weights: a vocabulary's linear comes alone.
+_MOST_BYTES = 64 * 1024 * 1024
+_WARM_UPS = 3
+_TIMED = 3
+_FEWEST_ROUNDS = 3
+_TENTH = 0.1
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A linear layer as a kernel sees it.
+
+    Attributes:
+        rows: output channels.
+        columns: input channels.
+        bits: 32, 8 or 4.
+        group: columns that share a scale; 0 for one scale a row.
+    """
+
+    rows: int
+    columns: int
+    bits: int
+    group: int = 0
+
+    @property
+    def label(self) -> str:
+        """As the table's file calls it."""
+        return f"{self.rows}x{self.columns} {Setting(self.bits, self.group).label}"
+
+
+# Milliseconds of one linear of a kind, by kind and tokens.
+Times = dict[tuple[Kind, int], float]
+
+
+def measure(wanted: Collection[Kind], lengths: Sequence[int], seconds: float) -> Times:
+    """Make a program of every kind and time them in turn, each length for itself."""
+    sessions: dict[Kind, tuple[Session, int]] = {}
+    longest = max(lengths)
+    times: Times = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        for number, one in enumerate(wanted):
+            copies = max(1, min(_COPIES, _MOST_BYTES // (4 * one.rows * one.columns)))
+            path = Path(scratch) / f"{number}.pte"
+            with quiet():
+                path.write_bytes(_program(one, copies, longest))
+            opened = load_runtime("executorch").open_session(path, _signature(one, longest))
+            sessions[one] = opened, copies
+        for length in lengths:
+            calls = {one: _call(opened, one, length) for one, (opened, _) in sessions.items()}
+            fastest = _fastest(calls, seconds / len(lengths))
+            times |= {(one, length): fastest[one] / sessions[one][1] for one in fastest}
+        for opened, _ in sessions.values():
+            opened.close()
+    return times
+
+
+class _Copies(nn.Module):
+    """Linears of one shape, each with an activation of its own to round."""
+
+    def __init__(self, one: Kind, copies: int) -> None:
+        super().__init__()
+        made = torch.Generator().manual_seed(0)
+        self.linears = nn.ModuleList(nn.Linear(one.columns, one.rows) for _ in range(copies))
+        for parameter in self.parameters():
+            parameter.data = torch.randn(parameter.shape, generator=made) / one.columns**0.5
+            parameter.requires_grad_(False)
+
+    def forward(self, activation: Tensor) -> Tensor:
+        """``(1, tokens, columns)`` to ``(1, tokens, rows)``."""
+        first, *others = self.linears
+        total: Tensor = first(activation)
+        for number, linear in enumerate(others, start=1):
+            total = total + linear(activation * (1 + number / 8))
+        return total
+
+
+def _program(one: Kind, copies: int, longest: int) -> bytes:
+    from executorch.exir import ExecutorchBackendConfig, to_edge_transform_and_lower
+
+    example = (torch.zeros(1, min(16, longest), one.columns),)
+    dynamic: Any = ({1: torch.export.Dim("tokens", min=MIN_LENGTH, max=longest)},)
+    program = torch.export.export(
+        _Copies(one, copies), example, dynamic_shapes=dynamic, strict=False
+    )
+    captured = Captured(program, example, dynamic, _signature(one, longest))
+    if one.bits != FP32:
+        graph = captured.module()
+        dtype = torch.bfloat16 if one.group else torch.float32
+        grids = {
+            unit.name: nearest.fit(
+                graph.get_parameter(unit.name).detach(), one.bits, one.group, scale_dtype=dtype
+            )
+            for unit in units(graph)
+        }
+        executorch_writer.apply(graph, grids)
+        captured = captured.again(graph)
+    edge = to_edge_transform_and_lower(captured.program, **xnnpack.lowering())
+    lowered = edge.to_executorch(ExecutorchBackendConfig(extract_delegate_segments=True))
+    return bytes(lowered.buffer)
+
+
+def _signature(one: Kind, longest: int) -> Signature:
+    batch = Dim(name="batch", minimum=1, maximum=1)
+    tokens = Dim(name="tokens", minimum=MIN_LENGTH, maximum=longest)
+
+    def spec(name: str, size: int) -> TensorSpec:
+        features = Dim(name="features", minimum=size, maximum=size)
+        return TensorSpec(name=name, dtype="float32", dims=(batch, tokens, features))
+
+    return Signature(inputs=(spec("activation", one.columns),), outputs=(spec("sum", one.rows),))
+
+
+def _call(session: Session, one: Kind, length: int) -> Callable[[], object]:
+    shape = (1, length, one.columns)
+    values = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    return lambda: session.run({"activation": values})
+
+
+def _fastest(calls: Mapping[Kind, Callable[[], object]], seconds: float) -> dict[Kind, float]:
+    """Milliseconds, in rounds through all of them in a newly drawn order."""
+    order = list(calls)
+    draw = random.Random(0)
+    times: dict[Kind, list[float]] = {one: [] for one in order}
+    for call in calls.values():
+        for _ in range(_WARM_UPS):
+            call()
+    end = time.monotonic() + seconds
+    rounds = 0
+    while rounds < _FEWEST_ROUNDS or time.monotonic() < end:
+        draw.shuffle(order)
+        for one in order:
+            calls[one]()  # its weights come back into the cache
+            for _ in range(_TIMED):
+                start = time.perf_counter()
+                calls[one]()
+                times[one].append(1000 * (time.perf_counter() - start))
+        rounds += 1
+    return {one: float(np.quantile(took, _TENTH)) for one, took in times.items()}
