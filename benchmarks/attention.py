@@ -20,8 +20,13 @@ from edgekit_converters.detect import task_of
 from edgekit_converters.export import Lowered, executorch, onnx
 from edgekit_converters.export.capture import Captured, capture
 from edgekit_converters.folder import check
-from edgekit_converters.graph import attention, cleanup, views
+from edgekit_converters.graph import apply_all, attention
 from edgekit_converters.load import load
+from edgekit_converters.quantize.calibrate import calibrate
+from edgekit_converters.quantize.grid import Grid
+from edgekit_converters.quantize.methods import Calibrators
+from edgekit_converters.quantize.schemes import SCHEMES
+from edgekit_converters.quantize.settings import settle
 from edgekit_converters.quiet import quiet
 from edgekit_converters.source import resolve
 from edgekit_converters.tasks import Wrapped, has_token_types, head_module
@@ -41,9 +46,9 @@ def main() -> None:
     print("|---|---|---|---|---|" + "---|" * len(LENGTHS))
     with tempfile.TemporaryDirectory() as scratch, quiet():
         lowered = {
-            (name, runtime): module.lower(graph, "int8", delegate)
+            (name, runtime): module.lower(graph, grids, delegate)
             for name in IMPLEMENTATIONS
-            for graph in [_captured(options.model, name)]
+            for graph, grids in [_calibrated(options.model, name)]
             for runtime, module, delegate in (
                 ("executorch", executorch, "xnnpack"),
                 ("onnx", onnx, "none"),
@@ -52,7 +57,7 @@ def main() -> None:
         signature = _captured(options.model, "eager").signature
         runs = {}
         for (name, runtime), one in lowered.items():
-            path = Path(scratch) / f"{name}-{one.info.file}"
+            path = Path(scratch) / f"{name}-{one.file}"
             path.write_bytes(one.data)
             runs[name, runtime] = load_runtime(runtime).open_session(path, signature)
         times = {}
@@ -74,22 +79,30 @@ def _captured(model: str, implementation: str) -> Captured:
     wrapped = Wrapped(loaded.model, head.head(source.folder), names, has_token_types(loaded.config))
     captured = capture(wrapped, names, head.OUTPUT, loaded.max_length)
     graph = captured.module()
-    cleanup.apply(graph)
-    views.apply(graph)
+    apply_all(graph)
     return captured.again(graph)
+
+
+def _calibrated(model: str, implementation: str) -> tuple[Captured, dict[str, Grid]]:
+    """int8 by rounding to nearest, which is as fast as any other rounding."""
+    captured = _captured(model, implementation)
+    graph, choice = captured.module(), SCHEMES["int8"].choice()
+    plain = Calibrators(scaling="", rounding="nearest", split=False)
+    found = calibrate(graph, lambda units: settle(units, choice), plain, [captured.example])
+    return captured.again(graph), found.grids
 
 
 def _row(key: tuple[str, str], one: Lowered, times: dict[int, dict]) -> None:
     name, runtime = key
-    found = one.info.delegation
+    found = one.delegation
     cells = [
         f"{median(by[key]):.2f} ({median(by[key]) / median(by['eager', runtime]):.2f})"
         for by in times.values()
     ]
     delegated = (f"{found.calls}", f"{100 * found.share:.0f} %") if found else ("", "")
-    memory = one.info.planned_memory
+    memory = one.planned_memory
     planned = "" if memory is None else f"{memory / 1e6:.1f}"
-    print("| " + " | ".join([name, one.info.file, *delegated, planned, *cells]) + " |")
+    print("| " + " | ".join([name, one.file, *delegated, planned, *cells]) + " |")
 
 
 if __name__ == "__main__":

@@ -2,19 +2,26 @@
 
     .venv/bin/python -m benchmarks.encoder [--model minilm] [--seconds 20] [> table.md]
 
-One interleaved run on this machine's CPU; ratios of medians are what to read. Not a phone.
+One interleaved run on this machine's CPU; ratios of medians are what to read. Not a phone. Quality
+is measured on edgekit's built-in sentences and on ``short.txt``, about a hundred texts of mostly
+one to four tokens, where an encoder has the least to average over.
 """
 
 from __future__ import annotations
 
 import argparse
 import platform
+import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
+import edgekit
 from benchmarks import candidates
+from benchmarks.delegated_time import time_share
 from benchmarks.interleave import median, medians
 from edgekit.parity import cosines
 from edgekit_converters.evaluate import samples
@@ -23,8 +30,13 @@ from edgekit_converters.quiet import quiet
 from edgekit_converters.source import resolve
 
 LENGTHS = (16, 64, 128)
+SHORT = Path(__file__).with_name("short.txt")
+LOADS = 9
 FP32 = "onnxruntime fp32, plain export"
 INT8 = "onnxruntime int8, default"
+EAGER = "PyTorch eager fp32"
+
+Maker = Callable[[], candidates.Run]
 
 
 def main() -> None:
@@ -36,40 +48,55 @@ def main() -> None:
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     with quiet():
-        runs, sizes = _candidates(options.folder, options.model)
+        makers, sizes = _candidates(options.folder, options.model)
+        loads = _loads(makers)
+        runs = {name: make() for name, make in makers.items()}
         quality = _quality(runs, options.model)
         times = {length: _times(runs, length, options.seconds) for length in LENGTHS}
-    _print(sizes, quality, times, options.seconds)
+    _print(sizes, quality, loads, times, options.seconds)
+    for scheme in ("none", "int8"):
+        _delegated(candidates.bundle(options.folder, scheme, options.model))
 
 
-def _candidates(
-    folder: Path, model: str
-) -> tuple[dict[str, candidates.Run], dict[str, int | None]]:
+def _candidates(folder: Path, model: str) -> tuple[dict[str, Maker], dict[str, int | None]]:
+    """What opens each candidate, and its file's size."""
     stock = candidates.stock(model)
     plain = candidates.plain_onnx(folder, stock)
     default = candidates.quantized_onnx(folder, plain, per_channel=False)
     channel = candidates.quantized_onnx(folder, plain, per_channel=True)
-    runs: dict[str, candidates.Run] = {"PyTorch eager fp32": candidates.runner_of_torch(stock)}
-    sizes: dict[str, int | None] = {"PyTorch eager fp32": None}
+    makers: dict[str, Maker] = {EAGER: partial(candidates.runner_of_torch, stock)}
+    sizes: dict[str, int | None] = {EAGER: None}
     for name, path in ((FP32, plain), (INT8, default), ("onnxruntime int8, per channel", channel)):
-        runs[name] = candidates.runner_of_onnx(path)
+        makers[name] = partial(candidates.runner_of_onnx, path)
         sizes[name] = path.stat().st_size
     for scheme in ("none", "int8"):
         bundle = candidates.bundle(folder, scheme, model)
         for artifact in bundle.manifest.artifacts:
             name = f"edgekit {Path(artifact.file).suffix} {artifact.scheme}"
-            runs[name] = candidates.runner_of(bundle, artifact.runtime)
+            makers[name] = partial(candidates.runner_of, bundle, artifact.runtime)
             sizes[name] = artifact.bytes
-    return runs, sizes
+    return makers, sizes
+
+
+def _loads(makers: dict[str, Maker]) -> dict[str, float]:
+    """Milliseconds from a file on a warm disk to the first answer, median of new sessions."""
+    ids = np.full((1, 16), 2000, dtype=np.int64)
+    times: dict[str, list[float]] = {name: [] for name in makers if name != EAGER}
+    for _ in range(LOADS):
+        for name, found in times.items():
+            start = time.perf_counter()
+            makers[name]()(ids)
+            found.append(1000 * (time.perf_counter() - start))
+    return {name: median(found) for name, found in times.items()}
 
 
 def _quality(runs: dict[str, candidates.Run], model: str) -> dict[str, tuple[float, float]]:
-    """Worst and mean cosine against eager on the built-in samples."""
+    """Worst and mean cosine against eager, on the built-in samples and the short texts."""
     tokenizer = load(resolve(model), "AutoModel").tokenizer
     tokenizer.enable_truncation(256)
-    texts = samples.evaluation()
+    texts = [*samples.evaluation(), *SHORT.read_text(encoding="utf-8").splitlines()]
     ids = [np.array([tokenizer.encode(text).ids], dtype=np.int64) for text in texts]
-    reference = [runs["PyTorch eager fp32"](one) for one in ids]
+    reference = [runs[EAGER](one) for one in ids]
     found = {}
     for name, run in runs.items():
         near = cosines(reference, [run(one) for one in ids])
@@ -85,12 +112,13 @@ def _times(runs: dict[str, candidates.Run], length: int, seconds: float) -> dict
 def _print(
     sizes: dict[str, int | None],
     quality: dict[str, tuple[float, float]],
+    loads: dict[str, float],
     times: dict[int, dict[str, list[float]]],
     seconds: float,
 ) -> None:
     heads = " | ".join(f"{length} tokens: ms (x fp32, x int8)" for length in LENGTHS)
-    print(f"| candidate | MB | worst cosine | mean cosine | {heads} |")
-    print("|---|---|---|---|" + "---|" * len(LENGTHS))
+    print(f"| candidate | MB | worst cosine | mean cosine | load to first answer, ms | {heads} |")
+    print("|---|---|---|---|---|" + "---|" * len(LENGTHS))
     for name, size in sizes.items():
         worst, mean = quality[name]
         cells = []
@@ -99,13 +127,31 @@ def _print(
             fp32, int8 = median(times[length][FP32]), median(times[length][INT8])
             cells.append(f"{mine:.2f} ({mine / fp32:.2f}, {mine / int8:.2f})")
         megabytes = "" if size is None else f"{size / 1e6:.2f}"
-        print(f"| {name} | {megabytes} | {worst:.4f} | {mean:.4f} | {' | '.join(cells)} |")
+        load = f"{loads[name]:.0f}" if name in loads else ""
+        row = [name, megabytes, f"{worst:.4f}", f"{mean:.4f}", load, *cells]
+        print(f"| {' | '.join(row)} |")
     runs = min(len(t) for by_name in times.values() for t in by_name.values())
     print(
         f"\nConditions: batch 1, {_processor()}, {torch.get_num_threads()} threads, "
         f"{platform.system()} {platform.machine()}, one interleaved run of {seconds:.0f} s a "
         f"length, medians of at least {runs} calls; x fp32 = against {FP32}; x int8 = against "
-        f"{INT8}; cosines against eager on edgekit's 64 built-in sentences. Not a phone."
+        f"{INT8}; cosines against eager on edgekit's 64 built-in sentences and the texts of "
+        f"benchmarks/short.txt; loads are medians of {LOADS} new sessions at 16 tokens. "
+        "Not a phone."
+    )
+
+
+def _delegated(bundle: edgekit.Bundle) -> None:
+    """The share of a .pte's time inside the delegate, and what is left, at 64 tokens."""
+    artifact = next(a for a in bundle.manifest.artifacts if a.runtime == "executorch")
+    ids = np.full((1, 64), 2000, dtype=np.int64)
+    found = time_share(bundle.path / artifact.file, {"input_ids": ids})
+    taken = artifact.delegation
+    assert taken is not None
+    outside = ", ".join(f"{name} {ms:.3f} ms" for name, ms in found.outside.items())
+    print(
+        f"\nedgekit .pte {artifact.scheme}: {taken.calls} delegate calls, {taken.share:.1%} of the "
+        f"operators and {found.share:.1%} of the time at 64 tokens inside; outside: {outside}."
     )
 
 

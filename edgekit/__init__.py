@@ -17,18 +17,28 @@ if TYPE_CHECKING:
     from edgekit import errors as errors
     from edgekit.api import Bundle as Bundle
     from edgekit.api import export as export
+    from edgekit.api import quantize as quantize
     from edgekit.stages import Progress as Progress
     from edgekit.stages import ProgressCallback as ProgressCallback
 
     __version__: str
 
-__all__ = ["Bundle", "Progress", "ProgressCallback", "__version__", "errors", "export"]
+__all__ = [
+    "Bundle",
+    "Progress",
+    "ProgressCallback",
+    "__version__",
+    "errors",
+    "export",
+    "quantize",
+]
 
 _HOME = {
     "Bundle": "edgekit.api",
     "Progress": "edgekit.stages",
     "ProgressCallback": "edgekit.stages",
     "export": "edgekit.api",
+    "quantize": "edgekit.api",
 }
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from edgekit.runtime import Session
     from edgekit.runtime.encode import Encoder
     from edgekit.tasks import Context
+    from edgekit_converters.quantize.record import QuantizedFolder as QuantizedFolder
 
 Answer = dict[str, Any]
 
@@ -88,13 +89,13 @@ def export(
         folder = pipeline.export(
             model,
             target=target,
-            out=None if out is None else Path(out),
+            out=_path(out),
             task=task,
             runtimes=runtimes,
             quantize=quantize,
             delegate=delegate,
             max_length=max_length,
-            samples=None if samples is None else Path(samples),
+            samples=_path(samples),
             revision=revision,
             force=force,
             keep_failed=keep_failed,
@@ -104,10 +105,73 @@ def export(
 
 
 def schemes() -> tuple[str, ...]:
-    """Names that ``quantize`` takes."""
-    from edgekit_converters.request import SCHEMES
+    """Names that an export's ``quantize`` takes."""
+    from edgekit_converters.quantize.schemes import AUTO, SCHEMES
 
-    return tuple(SCHEMES)
+    return (AUTO, *SCHEMES)
+
+
+def quantize(
+    model: str | Path,
+    *,
+    out: str | Path | None = None,
+    recipe: str | Path | None = None,
+    task: str = "auto",
+    max_length: int | None = None,
+    samples: str | Path | None = None,
+    revision: str | None = None,
+    force: bool = False,
+    progress: ProgressCallback | None = None,
+    **options: Any,
+) -> QuantizedFolder:
+    """Calibrate a model: the same folder with a quantization plan and its ledger, for ``export``.
+
+    Args:
+        model: a Hugging Face folder, a hub id, or ``minilm``.
+        out: the new folder; named after the model and the scheme unless given.
+        recipe: TOML file with options, and with bits for single tensors; arguments win over it.
+        task: what the model is for; ``auto`` reads it from the config.
+        max_length: longest input in tokens; the model's own limit unless given.
+        samples: file of real texts, one a line, that quality is measured on.
+        revision: branch, tag or commit of a hub model.
+        force: replace an existing quantized folder.
+        progress: told of each stage.
+        options: ``scheme`` (a name of ``schemes()`` or ``mixed``), ``data`` (calibration texts),
+            ``scaling``, ``rounding``, ``group``; for a mixed plan ``max_size``, ``min_quality``,
+            ``max_latency``, ``plot``. They are what ``edgekit quantize --help`` lists.
+
+    Raises:
+        SpecError: an unknown name or option, or options that contradict each other.
+        InputMissing, InputRefused: model, recipe or texts are missing, damaged or do not fit.
+        CheckFailed: coverage, quality or the budget does not hold; nothing is written.
+        Unsupported, Unavailable, CannotWrite, StorageFull: as for ``export``.
+    """
+    with _packages_present():
+        from edgekit_converters import planning
+
+        return planning.quantize(
+            model,
+            planning.options_from(options),
+            out=_path(out),
+            recipe=_path(recipe),
+            task=task,
+            max_length=max_length,
+            samples_file=_path(samples),
+            revision=revision,
+            force=force,
+            progress=progress,
+        )
+
+
+def open_quantized(path: str | Path) -> QuantizedFolder | None:
+    """The plan and ledger of a quantized folder, checked; None where there is no plan.
+
+    Raises:
+        InputRefused: it is damaged, or it was made for other weights.
+    """
+    from edgekit_converters.quantize import record
+
+    return record.opened(Path(path))
 
 
 class Bundle:
@@ -167,6 +231,12 @@ class Bundle:
         """The text of the mask token; None where the tokenizer has none."""
         context = self.context
         return None if context.mask_token_id is None else context.tokens[context.mask_token_id]
+
+    def ledger(self) -> dict[str, Any]:
+        """``coverage`` and ``ledger`` of the report; empty where an older edgekit made it."""
+        from edgekit.bundle import report
+
+        return report.ledger(self.path)
 
     def verify(
         self,
@@ -301,6 +371,10 @@ class Bundle:
 
     def _check_runtimes(self, names: Sequence[str]) -> None:
         _one_of("runtime", names, self.runtimes, where=" in this bundle")
+
+
+def _path(given: str | Path | None) -> Path | None:
+    return None if given is None else Path(given)
 
 
 def _one_of(kind: str, names: Sequence[str], known: Sequence[str], where: str = "") -> None:

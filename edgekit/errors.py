@@ -53,6 +53,18 @@ class ParityFailed(CheckFailed):
     code = "parity-failed"
 
 
+class CoverageFailed(CheckFailed):
+    """Too many bytes were left unquantized without anybody asking for it."""
+
+    code = "coverage-failed"
+
+
+class SizeFailed(CheckFailed):
+    """An artifact is larger than the ledger of its weights accounts for."""
+
+    code = "size-failed"
+
+
 class SpecError(EdgekitError):
     """The request names something that does not exist or contradicts itself."""
 

@@ -11,4 +11,8 @@ from edgekit.bundle.manifest import Tolerance
 FLOORS = {
     "fp32": Tolerance(worst_cosine=0.99999, mean_cosine=0.99999, same_artifact=0.99999),
     "int8": Tolerance(worst_cosine=0.98, mean_cosine=0.995, same_artifact=0.995),
+    "int8-int4": Tolerance(worst_cosine=0.97, mean_cosine=0.99, same_artifact=0.995),
+    "int4-int8": Tolerance(worst_cosine=0.90, mean_cosine=0.96, same_artifact=0.99),
+    "int4": Tolerance(worst_cosine=0.88, mean_cosine=0.95, same_artifact=0.99),
+    "mixed": Tolerance(worst_cosine=0.95, mean_cosine=0.98, same_artifact=0.99),
 }

@@ -16,6 +16,7 @@ class Target:
         abi: Android ABI name.
         runtimes: runtimes that have artifacts for it, best first.
         delegates: delegates by runtime; the first is the default.
+        bits: widths of weights that a runtime's delegate has kernels for, 32 for fp32.
         emulated_cpus: qemu-user CPU models that stand for its ISA levels, default first.
     """
 
@@ -23,6 +24,7 @@ class Target:
     abi: str
     runtimes: tuple[str, ...]
     delegates: dict[str, tuple[str, ...]]
+    bits: dict[tuple[str, str], tuple[int, ...]]
     emulated_cpus: dict[str, str]
 
 
@@ -32,6 +34,13 @@ TARGETS = {
         abi="arm64-v8a",
         runtimes=("executorch", "onnx"),
         delegates={"executorch": ("xnnpack", "none"), "onnx": ("none", "nnapi")},
+        bits={
+            ("executorch", "xnnpack"): (32, 8, 4, 2),
+            ("executorch", "none"): (32,),
+            ("onnx", "none"): (32, 8, 4),
+            # NNAPI takes no integers whose scale is only known at run time.
+            ("onnx", "nnapi"): (32,),
+        },
         emulated_cpus={"a76": "cortex-a76", "a53": "cortex-a53", "neoverse-n1": "neoverse-n1"},
     ),
 }

@@ -74,7 +74,8 @@ def desk(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a reader who has exported ``my-model``."""
     folder = tmp_path_factory.mktemp("desk")
     shutil.copytree(tiny_bundle, folder / "my-model-android-arm64")
-    (folder / "my-texts.txt").write_text("\n".join(SENTENCES[:6]), encoding="utf-8")
+    tiny_sentence_bert(folder / "my-model")
+    (folder / "my-texts.txt").write_text("\n".join(SENTENCES), encoding="utf-8")
     return folder
 
 

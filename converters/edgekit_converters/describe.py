@@ -17,6 +17,7 @@ from edgekit.bundle.manifest import (
     HopQuality,
     Limits,
     Manifest,
+    QuantizedGroup,
     Signature,
     TensorSpec,
     TokenizerInfo,
@@ -26,9 +27,12 @@ from edgekit.floors import FLOORS
 from edgekit.runtime.encode import token_texts
 from edgekit.tasks import Context
 from edgekit_converters import tokenizer as tokenizers
+from edgekit_converters.export import Lowered
 from edgekit_converters.export.capture import MIN_LENGTH
+from edgekit_converters.export.weights import WeightBytes
 from edgekit_converters.job import Job
 from edgekit_converters.load import Loaded
+from edgekit_converters.quantize.ledger import Row
 
 _TOOLS = (
     "edgekit",
@@ -152,6 +156,61 @@ def unpadded(signature: Signature) -> Signature:
     return Signature(inputs=tuple(inputs), outputs=signature.outputs)
 
 
+def artifact(
+    lowered: Lowered, scheme: str, fp32_bytes: int, quantization: tuple[QuantizedGroup, ...]
+) -> ArtifactInfo:
+    """What the manifest says of an artifact."""
+    return ArtifactInfo(
+        runtime=lowered.runtime,
+        file=lowered.file,
+        bytes=len(lowered.data),
+        fp32_bytes=fp32_bytes,
+        delegate=lowered.delegate,
+        scheme=scheme,
+        quantization=quantization,
+        methods=lowered.methods,
+        operators=lowered.operators,
+        backends=lowered.backends,
+        planned_memory=lowered.planned_memory,
+        delegation=lowered.delegation,
+    )
+
+
+def groups(rows: Sequence[Row], weights: WeightBytes) -> tuple[QuantizedGroup, ...]:
+    """The ledger by kind, scheme and reason, and what no scheme speaks of.
+
+    Args:
+        rows: the ledger.
+        weights: of the calibrated graph.
+    """
+    kinds: dict[tuple[str, str, str], list[Row]] = {}
+    for row in rows:
+        kinds.setdefault((row.kind, row.scheme, row.reason), []).append(row)
+    found = [
+        QuantizedGroup(
+            kind=kind,
+            scheme=scheme,
+            tensors=len(members),
+            bytes_before=sum(row.bytes_before for row in members),
+            bytes_after=sum(row.bytes_after for row in members),
+            reason=reason,
+        )
+        for (kind, scheme, reason), members in kinds.items()
+    ]
+    if weights.other:
+        found.append(
+            QuantizedGroup(
+                kind="bias, norm, position",
+                scheme="fp32",
+                tensors=weights.others,
+                bytes_before=weights.other,
+                bytes_after=weights.other,
+                reason="small, and added in fp32",
+            )
+        )
+    return tuple(found)
+
+
 def toolchain() -> dict[str, str]:
     """Versions of what made the bundle."""
     found = {"python": platform.python_version()}
@@ -188,7 +247,7 @@ def _this_stage(job: Job) -> dict[str, Any]:
         "config": {
             "task": job.task,
             "target": job.request.target.name,
-            "scheme": job.request.scheme,
+            "scheme": job.scheme,
             "delegates": job.request.delegates,
             "max_length": job.loaded.max_length,
         },

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edgekit_converters.load import Loaded
+from edgekit_converters.quantize.decisions import Decisions
 from edgekit_converters.request import Request
 
 
@@ -19,6 +20,8 @@ class Job:
         loaded: the model.
         texts: what to measure with.
         samples_given: whether the texts are the user's.
+        scheme: what is done to the weights, as artifacts and floors call it.
+        plan: the folder's own decisions; None to calibrate now, or for fp32.
     """
 
     request: Request
@@ -27,3 +30,5 @@ class Job:
     loaded: Loaded
     texts: list[str]
     samples_given: bool
+    scheme: str
+    plan: Decisions | None = None

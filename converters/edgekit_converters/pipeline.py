@@ -19,7 +19,8 @@ _PLAN = {
     "reference": 2.0,
     "capture": 1.0,
     "rewrite": 3.0,
-    "lower executorch": 30.0,
+    "calibrate": 8.0,
+    "lower executorch": 24.0,
     "lower onnx": 4.0,
     "run executorch": 7.0,
     "run onnx": 1.0,
@@ -87,12 +88,12 @@ def export(
             texts,
             final.name,
             samples_given=samples is not None,
+            keep_failed=keep_failed,
         )
-        if manifest.certified or keep_failed:
-            staging.commit()
+        staging.commit()
     stages.finish()
     if not manifest.certified:
-        _refuse(manifest.quality, final if keep_failed else None)
+        _refuse(manifest.quality, final)
     return final
 
 
@@ -107,13 +108,11 @@ def _needed(stage: str, delegates: dict[str, str]) -> bool:
     return not runtime or runtime in delegates
 
 
-def _refuse(hops: Sequence[HopQuality], kept: Path | None) -> None:
+def _refuse(hops: Sequence[HopQuality], kept: Path) -> None:
     from edgekit.verify import refuse_failed
 
     try:
         refuse_failed(hops)
     except ParityFailed as error:
-        hint = "Nothing was written. --keep-failed keeps such a bundle, marked as not certified."
-        if kept is not None:
-            hint = f"Kept as {kept}, marked as not certified."
+        hint = f"Kept as {kept}, marked as not certified."
         raise ParityFailed(error.message, hint=hint, **error.details) from None

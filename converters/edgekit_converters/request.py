@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from edgekit.errors import SpecError, Unsupported
 from edgekit.targets import Target, target
 from edgekit.tasks import task as task_meaning
-
-SCHEMES = {"none": "fp32", "int8": "int8"}
+from edgekit_converters.quantize.schemes import DEFAULT, Scheme, require, scheme
 
 
 @dataclass(frozen=True)
@@ -19,14 +18,15 @@ class Request:
     Attributes:
         target: what it is for.
         delegates: delegate by runtime, in the order of lowering.
-        scheme: ``fp32`` or ``int8``.
+        scheme: what is asked of the weights; None to follow the folder's own plan, where it has
+            one, and int8 otherwise.
         static: one fixed length with a padding mask, for a delegate without dynamic shapes.
         task: a task's name, or ``auto``.
     """
 
     target: Target
     delegates: dict[str, str]
-    scheme: str
+    scheme: Scheme | None
     static: bool
     task: str
 
@@ -55,21 +55,13 @@ def check(
             raise SpecError(
                 f"unknown runtime {name!r}", hint=f"{found.name} has: {', '.join(found.runtimes)}."
             )
-    quantize = quantize or ("none" if nnapi else "int8")
-    if quantize not in SCHEMES:
-        raise SpecError(f"unknown scheme {quantize!r}", hint=f"Schemes: {', '.join(SCHEMES)}.")
+    if quantize is None and nnapi:
+        quantize = "none"
+    chosen_scheme = None if quantize is None else scheme(quantize)
     delegates = {name: _delegate(found, name, delegate) for name in dict.fromkeys(chosen)}
-    if SCHEMES[quantize] == "int8" and delegates.get("executorch") == "none":
-        raise Unsupported(
-            "int8 linears in a .pte need the xnnpack delegate",
-            hint="Use --quantize none with --delegate none, or --delegate xnnpack.",
-        )
-    if SCHEMES[quantize] == "int8" and nnapi:
-        raise Unsupported(
-            "NNAPI cannot run int8 that is quantized at run time",
-            hint="Use --quantize none with --delegate nnapi.",
-        )
-    return Request(found, delegates, SCHEMES[quantize], nnapi, task)
+    assumed = chosen_scheme or scheme(DEFAULT)
+    require(found, delegates, assumed.bits, f"scheme {assumed.name}")
+    return Request(found, delegates, chosen_scheme, nnapi, task)
 
 
 def _delegate(found: Target, runtime: str, asked: str | None) -> str:

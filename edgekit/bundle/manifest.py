@@ -62,12 +62,16 @@ class Limits(_Part):
 
 
 class Delegation(_Part):
-    """How much of the graph a delegate took. ``left`` counts the operators that stayed outside."""
+    """How much of the graph a delegate took.
+
+    ``left`` counts the operators that stayed outside, ``reasons`` says why, in words.
+    """
 
     calls: int
     nodes: int
     share: float = Field(ge=0, le=1)
     left: dict[str, int]
+    reasons: dict[str, str] = Field(default_factory=dict)
 
 
 class QuantizedGroup(_Part):

@@ -41,7 +41,7 @@ from edgekit.errors import CannotWrite, OutputExists
 
 __all__ = ["Staging", "require_space"]
 
-_MARKER = "edgekit.json"  # manifest.MANIFEST_NAME, without the weight of pydantic
+BUNDLE_MARKER = "edgekit.json"  # manifest.MANIFEST_NAME, without the weight of pydantic
 _ATTEMPTS = 100
 _log = logging.getLogger(__name__)
 
@@ -54,12 +54,13 @@ class Staging:
         folder: where to write until then.
     """
 
-    def __init__(self, final: Path, force: bool = False) -> None:
+    def __init__(self, final: Path, force: bool = False, marker: str = BUNDLE_MARKER) -> None:
         """Plan only; nothing is touched before the block is entered.
 
         Args:
             final: the name to take. Missing parents are made.
-            force: replace a bundle that has the name; anything but a bundle is refused.
+            force: replace a folder of the same kind that has the name; anything else is refused.
+            marker: the file that every folder of this kind holds and no other does.
 
         Raises:
             CannotWrite: no folder can have that name.
@@ -69,6 +70,7 @@ class Staging:
             raise CannotWrite(f"{str(final)!r} is no name for a new folder")
         self.folder = working_folder(self.final, "unset")
         self._force = force
+        self._marker = marker
         self._token = ""
         self._lock: int | None = None
         self._made_parents: list[Path] = []
@@ -79,7 +81,7 @@ class Staging:
 
         Raises:
             OutputExists: the name is taken and ``force`` was not given.
-            CannotWrite: the place refuses, or holds something that is not a bundle.
+            CannotWrite: the place refuses, or holds something that may not be replaced.
             StorageFull: there is no room for a folder.
         """
         try:
@@ -135,13 +137,13 @@ class Staging:
             raise write_error(error, self.final) from error
 
     def _check_name(self) -> bool:
-        """True when a bundle that may be replaced has the name, False when it is free."""
+        """True when a folder that may be replaced has the name, False when it is free."""
         for _ in range(_ATTEMPTS):
             try:
                 before = self.final.lstat()
                 if not self._force:
                     raise OutputExists(f"{self.final} already exists", path=str(self.final))
-                reason = _not_a_bundle(self.final)
+                reason = _not_ours(self.final, self._marker)
                 if not reason:
                     return True
                 # Another run may have swapped the folder away while we looked into it.
@@ -260,10 +262,10 @@ class Staging:
         )
 
 
-def _not_a_bundle(path: Path) -> str:
-    """Why a path is not a bundle that may be replaced; empty when it is one."""
+def _not_ours(path: Path, marker: str) -> str:
+    """Why a path is not a folder that may be replaced; empty when it is one."""
     if path.is_symlink() or not path.is_dir():
         return "it is not a folder"
-    if not (path / _MARKER).is_file():
-        return f"it holds no {_MARKER}, so it is not a bundle"
+    if not (path / marker).is_file():
+        return f"it holds no {marker}, so this command did not write it"
     return ""

@@ -149,6 +149,7 @@ def contents(output: Output, bundle: Bundle) -> None:
     }
     output.table(["", ""], [[name, fact] for name, fact in facts.items() if fact])
     artifacts(output, manifest)
+    _left_outside(output, manifest.artifacts)
     _quantized(output, manifest.artifacts)
     hops(output, manifest.quality)
     output.table(
@@ -174,6 +175,18 @@ def _tokenizer(manifest: Manifest) -> str:
     where = "runs on the device" if tokenizer.on_device else "not on the device"
     reason = f" ({tokenizer.on_device_reason})" if tokenizer.on_device_reason else ""
     return f"{tokenizer.kind}, {where}{reason}"
+
+
+def _left_outside(output: Output, infos: Sequence[ArtifactInfo]) -> None:
+    """Operators that a delegate did not take, with the reason."""
+    rows = [
+        [info.file, name, str(count), info.delegation.reasons.get(name, "")]
+        for info in infos
+        if info.delegation is not None and info.delegation.calls
+        for name, count in info.delegation.left.items()
+    ]
+    if rows:
+        output.table(["artifact", "outside the delegate", "count", "why"], rows, right=(2,))
 
 
 def _quantized(output: Output, infos: Sequence[ArtifactInfo]) -> None:

@@ -17,9 +17,13 @@ from edgekit_converters.evaluate import samples
 from edgekit_converters.evaluate.ladder import tensors
 from edgekit_converters.export import Lowered, executorch
 from edgekit_converters.export.capture import Captured, capture
-from edgekit_converters.graph import attention, cleanup, views
+from edgekit_converters.graph import apply_all, attention
 from edgekit_converters.load import Loaded, load
-from edgekit_converters.quantize import smoothquant
+from edgekit_converters.quantize.calibrate import calibrate
+from edgekit_converters.quantize.decisions import Decisions
+from edgekit_converters.quantize.methods import Calibrators
+from edgekit_converters.quantize.schemes import SCHEMES
+from edgekit_converters.quantize.settings import settle
 from edgekit_converters.quiet import quiet
 from edgekit_converters.source import resolve
 from edgekit_converters.tasks import Wrapped, has_token_types, head_module
@@ -70,9 +74,15 @@ class Case:
     def rewritten(self) -> Captured:
         """The graph after the rewrites, without quantization."""
         graph = self.captured.module()
-        cleanup.apply(graph)
-        views.apply(graph)
+        apply_all(graph)
         return self.captured.again(graph)
+
+    def quantized(self, scheme: str = "int8") -> tuple[Captured, Decisions]:
+        """The graph with its weights on their grids, and what was decided."""
+        edge = self.rewritten()
+        graph, choice = edge.module(), SCHEMES[scheme].choice()
+        found = calibrate(graph, lambda u: settle(u, choice), Calibrators(), calibration(self))
+        return edge.again(graph), found
 
 
 def model_folder(name: str, folder: Path) -> Path:
@@ -144,24 +154,23 @@ def static_case(tmp_path_factory: pytest.TempPathFactory) -> Case:
 
 
 @pytest.fixture(scope="session")
-def smooth_edge(case: Callable[[str], Case]) -> Captured:
-    """The fill-mask model's graph, rewritten and smoothed: head and table share one weight."""
-    mask = case("mask")
-    graph = mask.rewritten().module()
-    smoothquant.apply(graph, calibration(mask))
-    return mask.captured.again(graph)
+def int8_edge(case: Callable[[str], Case]) -> tuple[Captured, Decisions]:
+    """The fill-mask model's graph in int8: head and table share one weight."""
+    return case("mask").quantized()
 
 
 @pytest.fixture(scope="session")
-def int8_pte(smooth_edge: Captured) -> Lowered:
+def int8_pte(int8_edge: tuple[Captured, Decisions]) -> Lowered:
     """The fill-mask model as an int8 ``.pte``."""
+    edge, decisions = int8_edge
     with quiet():
-        return executorch.lower(smooth_edge, "int8", "xnnpack")
+        return executorch.lower(edge, decisions.grids, "xnnpack")
 
 
 def calibration(of: Case, count: int = 16) -> list[tuple[Tensor, ...]]:
     """Real texts as inputs of a case."""
-    texts = samples.calibration()[:: 64 // count]
+    every = samples.calibration()
+    texts = every[:: len(every) // count]
     limit, signature = of.loaded.max_length, of.captured.signature
     return [
         tensors(encode(of.loaded.tokenizer, signature, text, limit, truncate=True))

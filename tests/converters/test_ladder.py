@@ -1,4 +1,7 @@
-"""The parity ladder: planted faults are named where they happen, and nothing is left of them."""
+"""The parity ladder: faults are named where they happen, and nothing is left of them.
+
+Faults further down, in calibration and lowering, are in ``test_planted.py``.
+"""
 
 from __future__ import annotations
 
@@ -7,20 +10,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import onnx
 import pytest
 import torch
-from onnx import numpy_helper
 from safetensors.torch import load_file, save_file
-from torch import Tensor
 from torch.fx import GraphModule
 
 from edgekit.bundle.read import check_files, load_manifest
 from edgekit.errors import ParityFailed
 from edgekit_converters import pipeline
 from edgekit_converters.graph import attention, views
-from edgekit_converters.quantize import embedding, onnx_int8
-from edgekit_converters.quantize.rounding import per_row
 from tests.bundle.trees import names
 from tests.support.models import tiny_bert
 
@@ -98,7 +96,7 @@ def test_a_wrong_attention(
 ) -> None:
     right = attention.attention
 
-    def wrong(*args: Any, **options: Any) -> tuple[Tensor, None]:
+    def wrong(*args: Any, **options: Any) -> tuple[torch.Tensor, None]:
         mixed, _ = right(*args, **options)
         return mixed * torch.linspace(0.5, 1.5, mixed.shape[-1]), None
 
@@ -110,42 +108,6 @@ def test_a_wrong_attention(
         attention.register()  # the right one again
     assert error.message.startswith("exported (graph)")
     assert hop_names(error, passed=True) == []
-
-
-@pytest.mark.slow
-def test_a_wrong_lowering(
-    export: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def wrong(weight: Tensor) -> tuple[Tensor, Tensor]:
-        values, scales = per_row(weight)
-        return values, scales.roll(1) * 3
-
-    monkeypatch.setattr(embedding, "per_row", wrong)
-    job = lambda: export(runtimes=["executorch"], quantize="int8")  # noqa: E731
-    error = first_failure(job, tmp_path / "home")
-    assert error.message.startswith("executorch (model.pte)")
-    assert hop_names(error, passed=True) == ["exported", "rewritten", "lowered"]
-
-
-def test_a_wrong_onnx_pass(
-    export: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    right = onnx_int8.apply
-
-    def wrong(made: onnx.ModelProto) -> onnx_int8.Sizes:
-        sizes = right(made)
-        scale = next(
-            t for t in made.graph.initializer if t.name.endswith(".scale") and len(t.dims) == 1
-        )
-        values = numpy_helper.to_array(scale).copy()
-        values[::2] *= 4
-        scale.CopyFrom(numpy_helper.from_array(values, scale.name))
-        return sizes
-
-    monkeypatch.setattr(onnx_int8, "apply", wrong)
-    error = first_failure(lambda: export(quantize="int8"), tmp_path / "home")
-    assert error.message.startswith("onnx (model.onnx)")
-    assert hop_names(error, passed=True) == ["exported", "rewritten"]
 
 
 @pytest.fixture

@@ -13,23 +13,21 @@ import pytest
 import torch
 
 import edgekit
-from edgekit.errors import Unsupported
 from edgekit.runtime.executorch import open_session
 from edgekit_converters.export import Lowered, executorch
 from edgekit_converters.quiet import quiet
 from tests.converters.conftest import Case
-from tests.support.refusals import refused
 
 
 @pytest.fixture(scope="module")
 def plain(case: Callable[[str], Case]) -> Lowered:
     """Without a delegate."""
     with quiet():
-        return executorch.lower(case("distilbert").rewritten(), "fp32", "none")
+        return executorch.lower(case("distilbert").rewritten(), {}, "none")
 
 
 def largest_error(this: Case, lowered: Lowered, folder: Path) -> float:
-    path = folder / lowered.info.file
+    path = folder / lowered.file
     path.write_bytes(lowered.data)
     session = open_session(path, this.captured.signature)
     name = this.captured.signature.outputs[0].name
@@ -51,30 +49,29 @@ def largest_error(this: Case, lowered: Lowered, folder: Path) -> float:
 
 def test_without_a_delegate(case: Callable[[str], Case], plain: Lowered, tmp_path: Path) -> None:
     assert largest_error(case("distilbert"), plain, tmp_path) <= 1e-5
-    assert plain.info.delegation is not None
-    assert plain.info.delegation.calls == 0
-    assert plain.info.delegation.share == 0.0
-    assert plain.info.backends == ()
-    assert sum(plain.info.delegation.left.values()) == plain.info.delegation.nodes
+    assert plain.delegation is not None
+    assert plain.delegation.calls == 0
+    assert plain.delegation.share == 0.0
+    assert plain.backends == ()
+    assert sum(plain.delegation.left.values()) == plain.delegation.nodes
 
 
 def test_with_xnnpack(case: Callable[[str], Case], tmp_path: Path) -> None:
     this = case("classifier")
     with quiet():
-        lowered = executorch.lower(this.rewritten(), "fp32", "xnnpack")
+        lowered = executorch.lower(this.rewritten(), {}, "xnnpack")
     assert largest_error(this, lowered, tmp_path) <= 1e-5
-    info = lowered.info
-    assert info.backends == ("XnnpackBackend",)
-    assert info.delegation is not None
-    # One call between each two layer norms, which XNNPACK does not take, and the ends.
-    assert 5 <= info.delegation.calls <= 9
-    assert info.delegation.share >= 0.8
-    assert not any("linear" in name or "mm" in name for name in info.delegation.left)
+    assert lowered.backends == ("XnnpackBackend",)
+    assert lowered.delegation is not None
+    assert lowered.delegation.calls == 1
+    assert lowered.delegation.share >= 0.9
+    assert lowered.delegation.reasons.keys() == lowered.delegation.left.keys()
+    assert all(lowered.delegation.reasons.values())
+    assert not any("linear" in name or "mm" in name for name in lowered.delegation.left)
     weights = sum(t.nbytes for t in {p.data_ptr(): p for p in this.eager.parameters()}.values())
-    assert info.fp32_bytes == weights
-    assert weights < info.bytes < weights + 60_000
-    assert info.planned_memory is not None
-    assert info.planned_memory > 0
+    assert weights - 60_000 < len(lowered.data) < weights + 90_000
+    assert lowered.planned_memory is not None
+    assert lowered.planned_memory > 0
     assert_anonymous(lowered.data)
 
 
@@ -96,14 +93,8 @@ def test_no_trace_of_this_machine(plain: Lowered, int8_pte: Lowered) -> None:
 
 def test_operators_are_what_the_file_has(plain: Lowered, int8_pte: Lowered) -> None:
     for lowered in (plain, int8_pte):
-        for operator in lowered.info.operators:
+        for operator in lowered.operators:
             base = operator.partition(".")[0]
             assert base.encode() in lowered.data, operator
-    assert "aten::addmm.out" in plain.info.operators
-    assert "aten::addmm.out" not in int8_pte.info.operators
-
-
-def test_int8_without_a_delegate(case: Callable[[str], Case]) -> None:
-    graph = case("distilbert").captured
-    job = lambda: executorch.lower(graph, "int8", "none")  # noqa: E731
-    assert "xnnpack" in refused(Unsupported, 78, "int8", job).hint
+    assert "aten::addmm.out" in plain.operators
+    assert "aten::addmm.out" not in int8_pte.operators

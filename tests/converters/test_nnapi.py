@@ -20,7 +20,7 @@ from tests.support.refusals import refused
 @pytest.fixture(scope="module")
 def lowered(static_case: Case) -> Lowered:
     with quiet():
-        return lowering.lower(static_case.rewritten(), "fp32", "nnapi")
+        return lowering.lower(static_case.rewritten(), {}, "nnapi")
 
 
 def test_every_shape_is_fixed(lowered: Lowered) -> None:
@@ -94,8 +94,7 @@ def test_a_graph_that_it_takes_whole() -> None:
     assert "it lacks: none" in notes[0]
 
 
-def test_int8_is_refused(static_case: Case) -> None:
-    error = refused(
-        Unsupported, 78, "int8", lambda: lowering.lower(static_case.captured, "int8", "nnapi")
-    )
-    assert "--quantize none" in error.hint
+def test_integers_are_refused(static_case: Case) -> None:
+    edge, decisions = static_case.quantized()
+    job = lambda: lowering.lower(edge, decisions.grids, "nnapi")  # noqa: E731
+    assert "--quantize none" in refused(Unsupported, 78, "NNAPI", job).hint

@@ -25,15 +25,15 @@ def ask(**changes: Any) -> Request:
 def test_defaults() -> None:
     found = ask()
     assert found.delegates == {"executorch": "xnnpack", "onnx": "none"}
-    assert (found.scheme, found.static, found.task) == ("int8", False, "auto")
+    assert (found.scheme, found.static, found.task) == (None, False, "auto")
 
 
 @pytest.mark.parametrize(
     ("changes", "delegates", "scheme", "static"),
     [
-        ({"runtimes": ["onnx"]}, {"onnx": "none"}, "int8", False),
-        ({"runtimes": ["onnx", "onnx"]}, {"onnx": "none"}, "int8", False),
-        ({"delegate": "xnnpack"}, {"executorch": "xnnpack", "onnx": "none"}, "int8", False),
+        ({"runtimes": ["onnx"]}, {"onnx": "none"}, None, False),
+        ({"runtimes": ["onnx", "onnx"]}, {"onnx": "none"}, None, False),
+        ({"delegate": "xnnpack"}, {"executorch": "xnnpack", "onnx": "none"}, None, False),
         ({"delegate": "nnapi"}, {"onnx": "nnapi"}, "fp32", True),
         ({"delegate": "nnapi", "runtimes": ["onnx"]}, {"onnx": "nnapi"}, "fp32", True),
         ({"delegate": "nnapi", "quantize": "none"}, {"onnx": "nnapi"}, "fp32", True),
@@ -44,14 +44,15 @@ def test_defaults() -> None:
             "fp32",
             False,
         ),
-        ({"delegate": "none", "runtimes": ["onnx"]}, {"onnx": "none"}, "int8", False),
+        ({"delegate": "none", "runtimes": ["onnx"]}, {"onnx": "none"}, None, False),
     ],
 )
 def test_what_goes_together(
-    changes: dict[str, Any], delegates: dict[str, str], scheme: str, static: bool
+    changes: dict[str, Any], delegates: dict[str, str], scheme: str | None, static: bool
 ) -> None:
     found = ask(**changes)
-    assert (found.delegates, found.scheme, found.static) == (delegates, scheme, static)
+    label = None if found.scheme is None else found.scheme.label
+    assert (found.delegates, label, found.static) == (delegates, scheme, static)
 
 
 def test_the_order_of_runtimes_is_kept() -> None:

@@ -16,7 +16,7 @@ from tests.support.refusals import refused
 def test_built_in_texts() -> None:
     texts, held_out = samples.evaluation(), samples.calibration()
     assert len(texts) == len(set(texts)) == 64
-    assert len(held_out) == len(set(held_out)) == 64
+    assert len(held_out) == len(set(held_out)) == 400
     assert not set(texts) & set(held_out)
     assert all(text.strip() == text and text for text in texts + held_out)
     lengths = sorted(len(text) for text in texts)

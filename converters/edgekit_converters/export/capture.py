@@ -42,8 +42,9 @@ class Captured:
         assert isinstance(module, GraphModule)
         return module
 
-    def again(self, module: nn.Module) -> Captured:
-        """The same signature over a rewritten module."""
+    def again(self, module: GraphModule) -> Captured:
+        """The same signature over a rewritten module, without the tensors that nothing reads."""
+        _drop_unread(module)
         program = torch.export.export(
             module, self.example, dynamic_shapes=self.dynamic, strict=False
         )
@@ -68,7 +69,10 @@ def capture(
     """
     _lengthen_buffers(model)
     length = max_length if static else min(16, max_length)
-    example = tuple(torch.ones(1, length, dtype=torch.int64) for _ in inputs)
+    # Ones are ids in every vocabulary; a model may know a single token type, and that is 0.
+    example = tuple(
+        torch.full((1, length), int(name != "token_type_ids"), dtype=torch.int64) for name in inputs
+    )
     dynamic = None
     if not static:
         tokens = Dim("tokens", min=MIN_LENGTH, max=max_length)
@@ -86,6 +90,20 @@ def capture(
         outputs=(TensorSpec(name=output, dtype="float32", dims=_output_dims(shape, tokens_dim)),),
     )
     return Captured(program, example, dynamic, signature)
+
+
+def _drop_unread(module: GraphModule) -> None:
+    """Forget tensors that a rewrite replaced: some lowerings would write them into the file."""
+    for node in list(module.graph.nodes):
+        if node.op == "get_attr" and not node.users:
+            module.graph.erase_node(node)
+    module.recompile()
+    read = {node.target for node in module.graph.nodes if node.op == "get_attr"}
+    for path, owner in list(module.named_modules()):
+        for held in (owner._parameters, owner._buffers):
+            for name in list(held):
+                if (f"{path}.{name}" if path else name) not in read:
+                    del held[name]
 
 
 def _fixed(name: str, size: int) -> DimSpec:

@@ -1,0 +1,157 @@
+"""From a request to a measured graph: what every stage that works on a graph begins with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from edgekit.bundle.manifest import Signature
+from edgekit.errors import EdgekitError, SpecError, Unsupported
+from edgekit.runtime.encode import encode
+from edgekit_converters import describe, graph
+from edgekit_converters.detect import task_of
+from edgekit_converters.evaluate.ladder import Ladder, climb_from, tensors
+from edgekit_converters.export.capture import Captured, capture
+from edgekit_converters.folder import check as check_folder
+from edgekit_converters.graph import attention
+from edgekit_converters.job import Job
+from edgekit_converters.load import Loaded, load
+from edgekit_converters.quantize import folder
+from edgekit_converters.quantize.decisions import Decisions
+from edgekit_converters.quantize.schemes import DEFAULT, require, scheme
+from edgekit_converters.request import Request
+from edgekit_converters.source import Source
+from edgekit_converters.tasks import Wrapped, has_token_types, head_module, sample_text
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Sums in one order whatever the machine's processors, so that the same bytes come out.
+
+    It is no slower for one short text at a time, and much faster on a machine that is busy.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+@contextmanager
+def or_unsupported(what: str) -> Iterator[None]:
+    """Torch and the lowerings fail in many ways on an architecture that they cannot take."""
+    try:
+        yield
+    except (EdgekitError, MemoryError, OSError):
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        raise Unsupported(
+            f"{what}: {type(error).__name__}: {reason}",
+            hint="BERT and DistilBERT are tried; another --runtime or --task may still work.",
+        ) from error
+
+
+def loaded_job(
+    request: Request,
+    source: Source,
+    texts: list[str],
+    max_length: int | None,
+    name: str,
+    *,
+    samples_given: bool,
+) -> Job:
+    """Settle the task and load the model; see ``load.load`` for what is refused."""
+    config = check_folder(source.folder).config
+    task = task_of(source.folder, config) if request.task == "auto" else request.task
+    head = head_module(task)
+    loaded = load(source, head.AUTO_CLASS, max_length=max_length, may_miss=head.MAY_MISS)
+    describe.earlier_stages(loaded)  # a malformed record is refused now, not after minutes
+    mask = describe.mask_token(loaded)
+    ready = [sample_text(task, text, mask) for text in texts]
+    scheme, plan = _weights(request, loaded, task)
+    return Job(request, name, task, loaded, ready, samples_given, scheme, plan)
+
+
+def _weights(request: Request, loaded: Loaded, task: str) -> tuple[str, Decisions | None]:
+    """What is done to the weights: as asked for, or as the folder's own plan says."""
+    found = folder.load(loaded.source.folder, loaded.weights_sha256)
+    if found is None:
+        return (request.scheme or scheme(DEFAULT)).label, None
+    decisions, facts = found
+    if request.scheme is not None:
+        raise SpecError(
+            f"the folder has a quantization plan of its own ({facts.scheme})",
+            hint="Leave --quantize out to use it, or export the folder that it was made of.",
+        )
+    if facts.task != task:
+        raise SpecError(
+            f"the folder's quantization plan was made for the task {facts.task}, not {task}",
+            hint=f"Use --task {facts.task}, or run edgekit quantize for {task}.",
+        )
+    bits = frozenset(grid.bits for grid in decisions.grids.values())
+    require(request.target, request.delegates, bits, "the folder's quantization plan")
+    return facts.scheme, decisions
+
+
+def captured_graph(job: Job) -> tuple[Captured, nn.Module]:
+    """The graph, and the eager model that it is measured against.
+
+    Raises:
+        Unsupported: the architecture cannot be captured as one graph.
+    """
+    head = head_module(job.task)
+    config = job.loaded.config
+    model: Any = job.loaded.model
+    plain = head.inputs(config)
+    names = (*plain, "attention_mask") if job.request.static else plain
+    types = has_token_types(config)
+    pooled = head.head(job.loaded.source.folder)
+    attention.register()
+    wrapped = Wrapped(model, pooled, names, types)
+    with or_unsupported(f"{job.loaded.family} models cannot be captured as one graph"):
+        model.set_attn_implementation(attention.NAME)
+        captured = capture(wrapped, names, head.OUTPUT, job.loaded.max_length, job.request.static)
+        model.set_attn_implementation("eager")
+    return captured, Wrapped(model, pooled, plain, types)
+
+
+def first_rungs(job: Job, signature: Signature, eager: nn.Module) -> Ladder:
+    """Eager answers to every text, through the plain signature without padding."""
+    plain = describe.unpadded(signature)
+    return climb_from(
+        job.task,
+        eager,
+        plain,
+        signature,
+        job.loaded.tokenizer,
+        job.texts,
+        describe.context(job),
+        job.loaded.max_length,
+        describe.pad_id(job.loaded),
+    )
+
+
+def rewritten(captured: Captured) -> Captured:
+    """The edge graph that every runtime is lowered from; exact in fp32."""
+    module = captured.module()
+    graph.apply_all(module)
+    return captured.again(module)
+
+
+def calibration_inputs(
+    job: Job, signature: Signature, texts: Sequence[str]
+) -> list[tuple[Tensor, ...]]:
+    """Texts as the graph's inputs, cut at the model's limit."""
+    tokenizer, limit = job.loaded.tokenizer, job.loaded.max_length
+    pad, mask = describe.pad_id(job.loaded), describe.mask_token(job.loaded)
+    ready = [sample_text(job.task, text, mask) for text in texts]
+    return [
+        tensors(encode(tokenizer, signature, text, limit, pad_id=pad, truncate=True))
+        for text in ready
+    ]

@@ -1,0 +1,129 @@
+"""Calibrate a graph: split and scale activations, round weights, account for every tensor."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import Tensor
+from torch.fx import GraphModule
+
+from edgekit_converters.quantize import methods, outliers
+from edgekit_converters.quantize.decisions import Decisions, put, scale, untie, weight
+from edgekit_converters.quantize.ledger import Row, row
+from edgekit_converters.quantize.methods import Calibrators
+from edgekit_converters.quantize.moments import Moments, moments
+from edgekit_converters.quantize.plan import FP32, Setting, Unit
+from edgekit_converters.quantize.units import units
+
+Inputs = Sequence[tuple[Tensor, ...]]
+Settle = Callable[[list[Unit]], dict[str, Setting]]
+
+
+def calibrate(
+    graph_module: GraphModule, settle: Settle, calibrators: Calibrators, inputs: Inputs
+) -> Decisions:
+    """Decide everything, and carry it out on the graph in place.
+
+    Args:
+        graph_module: captured and rewritten, float32. Afterwards each quantized constant holds its
+            grid's dequantized values, so that the graph computes with the artifact's weights.
+        settle: the settings for the graph's units.
+        calibrators: methods.
+        inputs: calibration inputs, run one by one.
+    """
+    found = units(graph_module)
+    settings = settle(found)
+    if all(setting.bits == FP32 for setting in settings.values()):
+        return Decisions(rows=[row(unit, settings[unit.name]) for unit in found])
+    untie(graph_module)
+    found = units(graph_module)
+    settings = settle(found)
+    watched = {
+        unit.activation
+        for unit in found
+        if unit.kind == "linear" and settings[unit.name].bits != FP32
+    }
+    seen = moments(graph_module, watched, inputs) if watched else {}
+    decisions = Decisions()
+    if calibrators.split:
+        _split(graph_module, settings, seen, decisions)
+        found = units(graph_module)
+    rows: dict[str, Row] = {}
+    by_activation: dict[str, list[Unit]] = defaultdict(list)
+    for unit in found:
+        setting = settings[unit.name]
+        if setting.bits == FP32:
+            rows[unit.name] = row(unit, setting)
+        elif unit.kind == "table":
+            table = weight(graph_module, unit.name)
+            grid = decisions.grids[unit.name] = methods.fit(
+                "nearest", table, unit.kind, setting, None
+            )
+            rows[unit.name] = row(unit, setting, table, grid)
+            put(graph_module, unit.name, grid)
+        else:
+            by_activation[unit.activation].append(unit)
+    for activation, linears in by_activation.items():
+        _linears(graph_module, linears, seen[activation], settings, calibrators, decisions, rows)
+    graph_module.graph.eliminate_dead_code()
+    graph_module.recompile()
+    decisions.rows = [rows[unit.name] for unit in found]
+    return decisions
+
+
+def _split(
+    graph_module: GraphModule,
+    settings: dict[str, Setting],
+    seen: dict[str, Moments],
+    decisions: Decisions,
+) -> None:
+    """Part 8-bit linears after an activation function, and what is known of them."""
+    activations = {unit.name: unit.activation for unit in units(graph_module)}
+    parted: dict[str, Moments] = {}
+    for name in outliers.splittable(graph_module):
+        if settings[name].bits != 8:
+            continue
+        before = seen[activations[name]]
+        chosen = outliers.channels(before)
+        if not len(chosen):
+            continue
+        rest = torch.ones(len(before.peak), dtype=torch.bool)
+        rest[chosen] = False
+        both = outliers.split(graph_module, name, chosen)
+        for part, channels in zip(both, (chosen, rest.nonzero()[:, 0]), strict=True):
+            parted[part] = before.only(channels)
+        decisions.channels[name] = chosen
+    for unit in units(graph_module):
+        if unit.name not in settings:
+            whole = unit.name.removesuffix(outliers.OUTLIERS).removesuffix(outliers.REST)
+            settings[unit.name] = settings[whole]
+        if unit.name in parted:
+            seen[unit.activation] = parted[unit.name]
+
+
+def _linears(
+    graph_module: GraphModule,
+    linears: list[Unit],
+    seen: Moments,
+    settings: Mapping[str, Setting],
+    calibrators: Calibrators,
+    decisions: Decisions,
+    rows: dict[str, Row],
+) -> None:
+    """Calibrate the linears that share an activation: one scaling serves them all."""
+    weights = {unit.name: weight(graph_module, unit.name) for unit in linears}
+    first = settings[linears[0].name]
+    factors = methods.factors(calibrators.scaling, list(weights.values()), seen, first)
+    if factors is not None:
+        decisions.factors[linears[0].name] = factors
+        scale(graph_module, linears, factors)
+        weights = {name: tensor * factors for name, tensor in weights.items()}
+        seen = seen.scaled(1 / factors)
+    for unit in linears:
+        setting, tensor = settings[unit.name], weights[unit.name]
+        grid = methods.fit(calibrators.rounding, tensor, unit.kind, setting, seen)
+        decisions.grids[unit.name] = grid
+        rows[unit.name] = row(unit, setting, tensor, grid, seen)
+        put(graph_module, unit.name, grid)

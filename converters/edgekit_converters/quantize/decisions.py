@@ -1,0 +1,143 @@
+"""What a calibration decided, and how it is carried out on a graph: now, or again from a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+from torch.fx import GraphModule, Node
+
+from edgekit.errors import InputRefused
+from edgekit_converters.graph.parameters import (
+    add_constant,
+    call,
+    constant,
+    free_name,
+    replace_constant,
+)
+from edgekit_converters.quantize import outliers
+from edgekit_converters.quantize.grid import Grid
+from edgekit_converters.quantize.ledger import Row
+from edgekit_converters.quantize.plan import Unit
+from edgekit_converters.quantize.units import units
+
+_aten = torch.ops.aten
+
+
+@dataclass
+class Decisions:
+    """One calibrated plan.
+
+    Attributes:
+        channels: outlying input channels that get a linear of their own, by the linear's weight.
+        factors: what an activation's channels are divided by, by the weight of the first linear
+            that reads it.
+        grids: integers and scales, by the graph's name of the tensor.
+        rows: the ledger, in graph order.
+    """
+
+    channels: dict[str, Tensor] = field(default_factory=dict)
+    factors: dict[str, Tensor] = field(default_factory=dict)
+    grids: dict[str, Grid] = field(default_factory=dict)
+    rows: list[Row] = field(default_factory=list)
+
+
+def replay(graph_module: GraphModule, decisions: Decisions) -> None:
+    """Carry out recorded decisions on a freshly captured graph, in place.
+
+    Raises:
+        InputRefused: the graph is not the one that was calibrated.
+    """
+    untie(graph_module)
+    known = {unit.name: unit for unit in units(graph_module)}
+    for name, channels in decisions.channels.items():
+        _present(name, known)
+        outliers.split(graph_module, name, channels)
+    known = {unit.name: unit for unit in units(graph_module)}
+    for name, factors in decisions.factors.items():
+        first = _present(name, known)
+        linears = [unit for unit in known.values() if unit.activation == first.activation]
+        scale(graph_module, [unit for unit in linears if unit.name in decisions.grids], factors)
+    for name, grid in decisions.grids.items():
+        unit = _present(name, known)
+        if tuple(grid.values.shape) != (unit.rows, unit.columns):
+            raise _foreign(f"{name} is {unit.rows} x {unit.columns} here")
+        put(graph_module, name, grid)
+    graph_module.graph.eliminate_dead_code()
+    graph_module.recompile()
+
+
+def untie(graph_module: GraphModule) -> None:
+    """Give a linear that shares its weight with a table a name of its own for it.
+
+    The two are scaled differently, and their kernels store them differently.
+    """
+    nodes = list(graph_module.graph.nodes)
+    tables = {_read(node, 0) for node in nodes if node.target is _aten.embedding.default}
+    for node in nodes:
+        name = _read(node, 1) if node.target is _aten.linear.default else ""
+        if not name or name not in tables:
+            continue
+        own = f"{name.replace('.', '_')}_as_linear"
+        with graph_module.graph.inserting_before(node):
+            if hasattr(graph_module, own):
+                read = graph_module.graph.get_attr(own)
+                read.meta = dict(node.args[1].meta)
+            else:
+                value = constant(graph_module, node.args[1])
+                assert value is not None
+                read = add_constant(graph_module, own, value, node)
+        node.args = (node.args[0], read, *node.args[2:])
+
+
+def scale(graph_module: GraphModule, linears: list[Unit], factors: Tensor) -> None:
+    """Divide the activation that these linears read, each channel by its factor.
+
+    The weights are the caller's to multiply.
+    """
+    readers = {name for unit in linears for name in unit.outputs}
+    nodes = [node for node in graph_module.graph.nodes if node.name in readers]
+    source = nodes[0].args[0]
+    with graph_module.graph.inserting_before(nodes[0]):
+        inverse = add_constant(graph_module, free_name(graph_module, "smooth"), 1 / factors, source)
+        smooth = call(graph_module, _aten.mul.Tensor, source, inverse)
+    for node in nodes:
+        node.args = (smooth, *node.args[1:])
+
+
+def weight(graph_module: GraphModule, name: str) -> Tensor:
+    """The tensor of this name."""
+    found = constant(graph_module, _reader(graph_module, name))
+    assert found is not None
+    return found
+
+
+def put(graph_module: GraphModule, name: str, grid: Grid) -> None:
+    """Let the graph compute with what the integers stand for."""
+    replace_constant(graph_module, _reader(graph_module, name), grid.dequantized())
+
+
+def _reader(graph_module: GraphModule, name: str) -> Node:
+    nodes: list[Node] = list(graph_module.graph.nodes)
+    return next(node for node in nodes if node.op == "get_attr" and node.target == name)
+
+
+def _read(node: Node, place: int) -> str:
+    """The name of the constant at one argument; empty for anything else."""
+    found = node.args[place]
+    return str(found.target) if isinstance(found, Node) and found.op == "get_attr" else ""
+
+
+def _present(name: str, known: Mapping[str, Unit]) -> Unit:
+    if name not in known:
+        raise _foreign(f"it has no tensor {name}")
+    return known[name]
+
+
+def _foreign(why: str) -> InputRefused:
+    return InputRefused(
+        f"the quantization plan was made for another model or task: {why}",
+        hint="Run edgekit quantize again on this model, with the task that you export for.",
+    )

@@ -1,0 +1,189 @@
+"""Write calibrated integers into a graph as the operators that ExecuTorch runs.
+
+Linears get the pattern that XNNPACK's partitioner takes whole: activations quantized for each token
+at run time, weights as constants with their scales. Tables are looked up by ExecuTorch's own
+operators. Both are written straight away; leaving them to be found by pattern matching later is how
+a table with a padding index stays fp32 without a word.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.fx import GraphModule, Node
+
+from edgekit.errors import InternalError
+from edgekit_converters.graph.parameters import add_constant, call, constant
+from edgekit_converters.quantize.grid import Grid, highest, lowest
+
+_aten = torch.ops.aten
+_LOW, _HIGH = -128, 127
+
+
+def apply(graph_module: GraphModule, grids: Mapping[str, Grid]) -> None:
+    """Replace every use of a calibrated tensor, in place.
+
+    Args:
+        graph_module: the edge graph; its constants named in ``grids`` hold ``dequantized()``.
+        grids: by the graph's name of the tensor.
+
+    Raises:
+        InternalError: a scale is not finite, or a calibrated tensor is not used by any linear or
+            lookup, so that its integers would be missing from the artifact.
+    """
+    unsound = [name for name, grid in grids.items() if not torch.isfinite(grid.scales).all()]
+    if unsound:
+        raise InternalError(f"scales that are not finite numbers: {', '.join(unsound)}")
+    # Importing registers the quantized_decomposed operators.
+    import executorch.exir.passes._quant_patterns_and_replacements  # noqa: F401
+
+    written: set[str] = set()
+    held: dict[tuple[str, str], tuple[str, ...]] = {}
+    tokens: dict[Node, Node] = {}
+    for node in list(graph_module.graph.nodes):
+        kind, place = _USES.get(node.target, ("", 0)) if node.op == "call_function" else ("", 0)
+        weight = node.args[place] if kind else None
+        name = str(weight.target) if isinstance(weight, Node) and weight.op == "get_attr" else ""
+        if name not in grids or constant(graph_module, weight) is None:
+            continue
+        if kind == "linear":
+            _linear(graph_module, node, name, grids[name], held, tokens)
+        else:
+            _lookup(graph_module, node, name, grids[name], held)
+        written.add(name)
+    missing = sorted(set(grids) - written)
+    if missing:
+        raise InternalError(f"calibrated, but used by no operator: {', '.join(missing)}")
+    graph_module.graph.eliminate_dead_code()
+    graph_module.recompile()
+
+
+_USES = {_aten.linear.default: ("linear", 1), _aten.embedding.default: ("table", 0)}
+
+
+def _linear(
+    graph_module: GraphModule,
+    node: Node,
+    name: str,
+    grid: Grid,
+    held: dict[tuple[str, str], tuple[str, ...]],
+    tokens: dict[Node, Node],
+) -> None:
+    operators = torch.ops.quantized_decomposed
+    source = node.args[0]
+    assert isinstance(source, Node)
+    if source not in tokens:
+        with graph_module.graph.inserting_before(node):
+            tokens[source] = _per_token(graph_module, source)
+    scales = grid.scales[:, 0].clone() if grid.per_row else grid.scales
+    zeros = torch.zeros(scales.shape, dtype=torch.int64)
+    parts = {"values": grid.values, "scales": scales, "zeros": zeros}
+    levels = (lowest(grid.bits), highest(grid.bits), torch.int8)
+    with graph_module.graph.inserting_before(node):
+        reads = _constants(graph_module, name, "linear", parts, held, source)
+        more: tuple[Any, ...]
+        if grid.per_row:
+            found, more = operators.dequantize_per_channel.default, (0, *levels)
+        else:
+            found = operators.dequantize_per_channel_group.default
+            more = (*levels, grid.group, torch.float32)
+        weight = call(graph_module, found, *reads, *more)
+    node.args = (tokens[source], weight, *node.args[2:])
+
+
+def _per_token(graph_module: GraphModule, source: Node) -> Node:
+    operators = torch.ops.quantized_decomposed
+    chosen = call(
+        graph_module, operators.choose_qparams_per_token_asymmetric.default, source, torch.int8
+    )
+    scale, zero = (_item(graph_module, chosen, index) for index in range(2))
+    limits = (_LOW, _HIGH, torch.int8)
+    integers = call(
+        graph_module, operators.quantize_per_token.default, source, scale, zero, *limits
+    )
+    return call(
+        graph_module,
+        operators.dequantize_per_token.default,
+        *(integers, scale, zero, *limits, torch.float32),
+    )
+
+
+def _item(graph_module: GraphModule, source: Node, index: int) -> Node:
+    node = graph_module.graph.call_function(operator.getitem, (source, index))
+    node.meta["val"] = source.meta["val"][index]
+    return node
+
+
+def _lookup(
+    graph_module: GraphModule,
+    node: Node,
+    name: str,
+    grid: Grid,
+    held: dict[tuple[str, str], tuple[str, ...]],
+) -> None:
+    operators = torch.ops.quantized_decomposed
+    found = {
+        8: operators.embedding_byte.default,
+        4: operators.embedding_4bit.default,
+        2: operators.embedding_2bit.default,
+    }[grid.bits]
+    scales = grid.scales[:, 0].clone() if grid.per_row else grid.scales
+    parts = {"values": packed(grid.values, grid.bits), "scales": scales}
+    low = _LOW if grid.bits == 8 else lowest(grid.bits)
+    with graph_module.graph.inserting_before(node):
+        values, factors = _constants(graph_module, name, "table", parts, held, node)
+        rows = call(
+            graph_module, found, values, factors, None, low, highest(grid.bits), node.args[1]
+        )
+    node.replace_all_uses_with(rows)
+    graph_module.graph.erase_node(node)
+
+
+def packed(values: Tensor, bits: int) -> Tensor:
+    """A table's integers as its lookup operator stores them.
+
+    Args:
+        values: int8 ``(rows, columns)``; columns fill whole bytes.
+        bits: 8 (as they are), 4 (the first of two in the high half) or 2 (the first of four in the
+            lowest two bits).
+    """
+    if bits == 8:
+        return values
+    each = 8 // bits
+    shifts = [4, 0] if bits == 4 else [0, 2, 4, 6]
+    moved = (values.to(torch.int16) - lowest(bits)).to(torch.uint8)
+    parts = moved.reshape(len(values), -1, each)
+    whole = torch.zeros(parts.shape[:2], dtype=torch.uint8)
+    for index, shift in enumerate(shifts):
+        whole |= parts[:, :, index] << shift
+    return whole
+
+
+def _constants(
+    graph_module: GraphModule,
+    name: str,
+    use: str,
+    parts: dict[str, Tensor],
+    held: dict[tuple[str, str], tuple[str, ...]],
+    like: Node,
+) -> list[Node]:
+    """Nodes that read the parts of one tensor; it is held once, whoever reads it."""
+    stem = name.replace(".", "_")
+    if (name, use) not in held:
+        names = tuple(f"{stem}_{use}_{part}" for part in parts)
+        held[name, use] = names
+        return [
+            add_constant(graph_module, attribute, part, like)
+            for attribute, part in zip(names, parts.values(), strict=True)
+        ]
+    nodes = []
+    for attribute in held[name, use]:
+        node = graph_module.graph.get_attr(attribute)
+        value = getattr(graph_module, attribute)
+        node.meta["val"] = like.meta["val"].fake_mode.from_tensor(value, static_shapes=True)
+        nodes.append(node)
+    return nodes

@@ -1,0 +1,68 @@
+"""Which method does what: scalings in ``scaling/``, roundings in ``rounding/``, by file name."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from edgekit_converters.quantize.grid import Grid
+from edgekit_converters.quantize.moments import Moments
+from edgekit_converters.quantize.plan import Setting
+
+AUTO = "auto"
+
+
+@dataclass(frozen=True)
+class Calibrators:
+    """The methods of a calibration.
+
+    Attributes:
+        scaling: moves outliers between activations and weights; ``auto`` for the one that measures
+            best at a setting's bits, empty for none.
+        rounding: chooses the integers of a linear's weight. Tables are rounded to nearest.
+        split: whether outlying channels of an activation function get a linear of their own.
+    """
+
+    scaling: str = AUTO
+    rounding: str = "gptq"
+    split: bool = True
+
+
+def factors(
+    scaling: str, weights: Sequence[Tensor], seen: Moments, setting: Setting
+) -> Tensor | None:
+    """What the channels of an activation are divided by and the weights multiplied; None for 1.
+
+    Args:
+        scaling: see ``Calibrators``.
+        weights: of every linear that reads the activation, each ``(rows, columns)``.
+        seen: statistics of the activation.
+        setting: of the weights.
+    """
+    if not scaling:
+        return None
+    name = ("learned" if setting.bits == 8 else "awq") if scaling == AUTO else scaling
+    method = importlib.import_module(f"edgekit_converters.quantize.scaling.{name}")
+    found: Tensor = method.factors(list(weights), seen, setting.bits, setting.group)
+    return found
+
+
+def fit(rounding: str, weight: Tensor, kind: str, setting: Setting, seen: Moments | None) -> Grid:
+    """Put a weight on a grid.
+
+    Args:
+        rounding: see ``Calibrators``.
+        weight: ``(rows, columns)``, scaled.
+        kind: ``linear`` or ``table``.
+        setting: bits and group.
+        seen: statistics of what a linear multiplies, scaled; None for a table.
+    """
+    method = importlib.import_module(f"edgekit_converters.quantize.rounding.{rounding}")
+    # XNNPACK keeps the scales of a linear's groups in bfloat16.
+    dtype = torch.bfloat16 if kind == "linear" and setting.group else torch.float32
+    grid: Grid = method.fit(weight, setting.bits, setting.group, seen, scale_dtype=dtype)
+    return grid

@@ -1,0 +1,1 @@
+"""Rounding: a weight becomes integers. One method a file, each ``fit(...) -> Grid``."""
