@@ -107,6 +107,7 @@ def test_everything_that_a_bundle_says(
         "capture",
         "reference",
         "rewrite",
+        "calibrate",
         "lower onnx",
         "run onnx",
         "seal",
@@ -268,4 +269,4 @@ def test_the_space_asked_for_is_enough(tiny_bundles: dict[str, Path]) -> None:
         runtimes = [artifact.runtime for artifact in load_manifest(made).artifacts]
         request = check("android-arm64", task, runtimes, "none", None)
         size = sum(path.stat().st_size for path in made.iterdir())
-        assert _estimate(Job(request, "x", task, model, [], False)) >= size
+        assert _estimate(Job(request, "x", task, model, [], False, "fp32")) >= size

@@ -263,9 +263,9 @@ def test_a_swapped_tokenizer_is_found(model: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(50))
+@pytest.mark.parametrize("seed", range(3))
 def test_sound_models_pass(seed: int, tmp_path: Path) -> None:
-    """Fifty different models: no false alarm."""
+    """No false alarm; ``benchmarks/false_alarms.py`` tries fifty."""
     maker = tiny_bert if seed % 2 else tiny_sentence_bert
     folder = maker(tmp_path / "model", seed=seed)
     scheme = ("int8", "none", "int8-int4")[seed % 3]

@@ -83,9 +83,9 @@ def test_names_that_do_not_exist(changes: dict[str, Any], word: str) -> None:
             "ExecuTorch has no NNAPI",
             "--runtime onnx",
         ),
-        ({"delegate": "nnapi", "quantize": "int8"}, "NNAPI cannot run int8", "--quantize none"),
-        ({"delegate": "none", "quantize": "int8"}, "int8 linears in a .pte", "--quantize none"),
-        ({"delegate": "none"}, "int8 linears in a .pte", "--quantize none"),
+        ({"delegate": "nnapi", "quantize": "int8"}, "delegate nnapi has no kernels", "--quantize none"),
+        ({"delegate": "none", "quantize": "int8"}, "delegate none has no kernels", "--delegate xnnpack"),
+        ({"delegate": "none"}, "delegate none has no kernels", "--quantize none"),
     ],
 )
 def test_contradictions(changes: dict[str, Any], word: str, hint: str) -> None:
