@@ -83,8 +83,16 @@ def test_names_that_do_not_exist(changes: dict[str, Any], word: str) -> None:
             "ExecuTorch has no NNAPI",
             "--runtime onnx",
         ),
-        ({"delegate": "nnapi", "quantize": "int8"}, "delegate nnapi has no kernels", "--quantize none"),
-        ({"delegate": "none", "quantize": "int8"}, "delegate none has no kernels", "--delegate xnnpack"),
+        (
+            {"delegate": "nnapi", "quantize": "int8"},
+            "delegate nnapi has no kernels",
+            "--quantize none",
+        ),
+        (
+            {"delegate": "none", "quantize": "int8"},
+            "delegate none has no kernels",
+            "--delegate xnnpack",
+        ),
         ({"delegate": "none"}, "delegate none has no kernels", "--quantize none"),
     ],
 )
