@@ -71,7 +71,7 @@ def test_quality_of_every_hop(minilm: Bundle) -> None:
     assert manifest.limits.max_length == 256
     hops = {hop.hop: hop for hop in manifest.quality}
     assert list(hops) == ["exported", "rewritten", "lowered", "executorch", "onnx"]
-    assert {hop.samples for hop in hops.values() if hop.floor_worst is not None} == {64}
+    assert {name: hop.samples for name, hop in hops.items() if hop.samples != 64} == {"lowered": 16}
     assert all(hop.floor_worst is not None for hop in hops.values())
     for name in ("exported", "rewritten"):
         assert hops[name].worst_cosine >= 0.99999

@@ -99,7 +99,7 @@ def _build(job: Job, folder: Path, stages: Stages, *, keep_failed: bool) -> Mani
         with stages.stage(f"run {runtime}"):
             floor = FLOORS[job.scheme]
             if lowered.graph is not None:
-                ladder.graph("lowered", lowered.graph, floor)
+                ladder.graph("lowered", lowered.graph, floor, few=bool(decisions.grids))
             expected[runtime] = ladder.artifact(runtime, path, captured.signature, floor)
         del lowered
     for note in notes:

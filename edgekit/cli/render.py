@@ -109,7 +109,6 @@ def _hop(hop: Mapping[str, Any]) -> list[Cell]:
     same = hop.get("same_artifact")
     verdict: Cell = ("FAILED", "bold red")
     if hop["passed"]:
-        # The graph as quantized in PyTorch has coarser activations than the delegate: no floor.
         verdict = ("ok", "green") if hop["floor_worst"] is not None else ("no floor", "dim")
     return [
         str(hop["hop"]),
