@@ -21,7 +21,6 @@ from edgekit_converters.evaluate.ladder import Ladder
 from edgekit_converters.export import Lowered
 from edgekit_converters.export.capture import Captured
 from edgekit_converters.export.weights import weight_bytes
-from edgekit_converters.graph import cleanup
 from edgekit_converters.job import Job
 from edgekit_converters.quantize import gates
 from edgekit_converters.quantize.calibrate import calibrate
@@ -76,7 +75,7 @@ def _build(job: Job, folder: Path, stages: Stages, *, keep_failed: bool) -> Mani
         ladder.graph("rewritten", edge.module(), FLOORS["fp32"])
         if not keep_failed:
             gates.check_quality(ladder.hops, [], "fp32")  # nothing that follows can mend it
-    fp32_bytes = _fp32_bytes(captured)
+    fp32_bytes = prepare.fp32_bytes(captured)
     with stages.stage("calibrate"):
         edge, decisions = _calibrated(job, edge)
         gates.check_coverage(decisions.rows)
@@ -128,13 +127,6 @@ def _calibrated(job: Job, edge: Captured) -> tuple[Captured, Decisions]:
         graph, lambda units: settle(units, scheme.choice()), Calibrators(), inputs
     )
     return edge.again(graph), decisions
-
-
-def _fp32_bytes(captured: Captured) -> int:
-    """What the graph reads, in fp32: without dead weights such as an unused pooler."""
-    graph = captured.module()
-    cleanup.apply(graph)
-    return weight_bytes(graph).total
 
 
 def _lower(job: Job, edge: Captured, decisions: Decisions, runtime: str, delegate: str) -> Lowered:

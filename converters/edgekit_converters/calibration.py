@@ -18,7 +18,6 @@ from edgekit_converters import prepare
 from edgekit_converters.evaluate.ladder import Ladder
 from edgekit_converters.export.capture import Captured
 from edgekit_converters.export.weights import weight_bytes
-from edgekit_converters.graph import cleanup
 from edgekit_converters.graph.parameters import replace_constant
 from edgekit_converters.job import Job
 from edgekit_converters.planning import NONE, Wanted
@@ -125,7 +124,7 @@ def mixed(wanted: Wanted, work: Work, stages: Stages) -> Calibrated:
     floor = FLOORS[work.job.scheme].worst_cosine
     budget = replace(wanted.budget, worst_cosine=max(floor, wanted.budget.worst_cosine or 0.0))
     methods = _calibrators(wanted)
-    fp32_bytes = _fp32_bytes(work.captured)
+    fp32_bytes = prepare.fp32_bytes(work.captured)
     inputs = prepare.calibration_inputs(work.job, work.edge.signature, work.texts)
     with stages.stage("search"):
         graph = work.edge.module()
@@ -186,7 +185,7 @@ def _measured(
     return Calibrated(
         decisions,
         methods,
-        _fp32_bytes(work.captured),
+        prepare.fp32_bytes(work.captured),
         gates.forecast(weight_bytes(graph).total, decisions.rows),
         hop,
     )
@@ -207,12 +206,6 @@ def _compared(work: Work) -> Any:
         return meaning.rows(output, arguments[0].numpy(), context)
 
     return rows
-
-
-def _fp32_bytes(captured: Captured) -> int:
-    graph = captured.module()
-    cleanup.apply(graph)
-    return weight_bytes(graph).total
 
 
 def _calibrators(wanted: Wanted) -> Calibrators:

@@ -16,8 +16,9 @@ from edgekit_converters import describe, graph
 from edgekit_converters.detect import task_of
 from edgekit_converters.evaluate.ladder import Ladder, climb_from, tensors
 from edgekit_converters.export.capture import Captured, capture
+from edgekit_converters.export.weights import weight_bytes
 from edgekit_converters.folder import check as check_folder
-from edgekit_converters.graph import attention
+from edgekit_converters.graph import attention, cleanup
 from edgekit_converters.job import Job
 from edgekit_converters.load import Loaded, load
 from edgekit_converters.quantize import folder
@@ -142,6 +143,13 @@ def rewritten(captured: Captured) -> Captured:
     module = captured.module()
     graph.apply_all(module)
     return captured.again(module)
+
+
+def fp32_bytes(captured: Captured) -> int:
+    """What the graph reads, in fp32: without dead weights such as an unused pooler."""
+    module = captured.module()
+    cleanup.apply(module)
+    return weight_bytes(module).total
 
 
 def calibration_inputs(
