@@ -65,16 +65,9 @@ def build(
 
 
 def _build(job: Job, folder: Path, stages: Stages, *, keep_failed: bool) -> Manifest:
-    with stages.stage("capture"):
-        captured, eager = prepare.captured_graph(job)
-    with stages.stage("reference"):
-        ladder = prepare.first_rungs(job, captured.signature, eager)
-        ladder.graph("exported", captured.module(), FLOORS["fp32"])
-    with stages.stage("rewrite"):
-        edge = prepare.rewritten(captured)
-        ladder.graph("rewritten", edge.module(), FLOORS["fp32"])
-        if not keep_failed:
-            gates.check_quality(ladder.hops, [], "fp32")  # nothing that follows can mend it
+    captured, _, edge, ladder = prepare.rewritten_graph(job, stages)
+    if not keep_failed:
+        gates.check_quality(ladder.hops, [], "fp32")  # nothing that follows can mend it
     fp32_bytes = prepare.fp32_bytes(captured)
     with stages.stage("calibrate"):
         edge, decisions = _calibrated(job, edge)

@@ -11,7 +11,9 @@ from torch import Tensor, nn
 
 from edgekit.bundle.manifest import Signature
 from edgekit.errors import EdgekitError, SpecError, Unsupported
+from edgekit.floors import FLOORS
 from edgekit.runtime.encode import encode
+from edgekit.stages import Stages
 from edgekit_converters import describe, graph
 from edgekit_converters.detect import task_of
 from edgekit_converters.evaluate.ladder import Ladder, climb_from, tensors
@@ -143,6 +145,24 @@ def rewritten(captured: Captured) -> Captured:
     module = captured.module()
     graph.apply_all(module)
     return captured.again(module)
+
+
+def rewritten_graph(job: Job, stages: Stages) -> tuple[Captured, nn.Module, Captured, Ladder]:
+    """The stages that every job on a graph begins with, measured as far as they go.
+
+    Returns:
+        The captured graph, the eager model, the rewritten graph, and the ladder up to it; whether
+        its hops hold is for the caller to ask.
+    """
+    with stages.stage("capture"):
+        captured, eager = captured_graph(job)
+    with stages.stage("reference"):
+        ladder = first_rungs(job, captured.signature, eager)
+        ladder.graph("exported", captured.module(), FLOORS["fp32"])
+    with stages.stage("rewrite"):
+        edge = rewritten(captured)
+        ladder.graph("rewritten", edge.module(), FLOORS["fp32"])
+    return captured, eager, edge, ladder
 
 
 def fp32_bytes(captured: Captured) -> int:

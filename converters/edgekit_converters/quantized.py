@@ -12,7 +12,6 @@ from edgekit.bundle.canonical import dump_bytes
 from edgekit.bundle.manifest import HopQuality
 from edgekit.bundle.staging import require_space
 from edgekit.errors import InputRefused, ParityFailed
-from edgekit.floors import FLOORS
 from edgekit.stages import Stages
 from edgekit.targets import target
 from edgekit.verify import refuse_failed
@@ -93,15 +92,8 @@ def _build(
     calibration: Sequence[str],
     fit: suitability.Fit,
 ) -> Plan:
-    with stages.stage("capture"):
-        captured, eager = prepare.captured_graph(job)
-    with stages.stage("reference"):
-        ladder = prepare.first_rungs(job, captured.signature, eager)
-        ladder.graph("exported", captured.module(), FLOORS["fp32"])
-    with stages.stage("rewrite"):
-        edge = prepare.rewritten(captured)
-        ladder.graph("rewritten", edge.module(), FLOORS["fp32"])
-        refuse_failed(ladder.hops)
+    captured, eager, edge, ladder = prepare.rewritten_graph(job, stages)
+    refuse_failed(ladder.hops)
     work = Work(job, captured, eager, edge, calibration, ladder)
     made = plain(wanted, work, stages) if wanted.budget is None else mixed(wanted, work, stages)
     gates.check_coverage(made.decisions.rows)

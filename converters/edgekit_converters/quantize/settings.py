@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
@@ -113,8 +113,3 @@ def _grouped(unit: Unit, bits: int, wanted: int) -> Setting:
         return Setting(bits, group, f"{wanted} does not divide {unit.columns}")
     named = ", ".join(map(str, GROUPS))
     return Setting(8, 0, f"none of {named} divides {unit.columns}: 8 bits instead of {bits}")
-
-
-def kept(settings: Mapping[str, Setting]) -> dict[str, Setting]:
-    """The settings of what is quantized at all."""
-    return {name: setting for name, setting in settings.items() if setting.bits != FP32}
