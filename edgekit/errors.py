@@ -175,6 +175,95 @@ class Unsupported(EdgekitError):
     exit_status = 78
 
 
+class AdbMissing(Unavailable):
+    """The adb program is not on this machine."""
+
+    code = "adb-missing"
+    default_hint = (
+        "Linux: sudo apt-get install adb; macOS: brew install android-platform-tools; "
+        "or pip install 'edgekit[device]'. EDGEKIT_ADB names one elsewhere."
+    )
+
+
+class AdbServerFailed(TemporaryFailure):
+    """The adb server did not start, or clashes with another version of adb."""
+
+    code = "adb-server"
+
+
+class DeviceMissing(Unavailable):
+    """No phone is connected, or none with the serial that was asked for."""
+
+    code = "device-missing"
+
+
+class DeviceAmbiguous(SpecError):
+    """Several phones are connected and none was chosen."""
+
+    code = "device-ambiguous"
+
+
+class DeviceUnauthorized(PermissionRefused):
+    """The phone has not allowed this computer to debug it."""
+
+    code = "device-unauthorized"
+
+
+class DeviceOffline(TemporaryFailure):
+    """The phone is connected and does not answer."""
+
+    code = "device-offline"
+
+
+class DeviceTimeout(TemporaryFailure):
+    """A step on the phone took longer than its limit."""
+
+    code = "device-timeout"
+
+
+class DeviceUnready(TemporaryFailure):
+    """The phone is locked, too hot, or low on battery; the message says which."""
+
+    code = "device-unready"
+
+
+class TransferBroken(TemporaryFailure):
+    """A copy to or from the phone broke off, or arrived with other bytes."""
+
+    code = "transfer-broken"
+
+
+class DeviceStorageFull(StorageFull):
+    """The phone's storage is full."""
+
+    code = "device-storage-full"
+
+
+class DevicePermission(PermissionRefused):
+    """The phone refuses this path or command to the shell user."""
+
+    code = "device-permission"
+
+
+class DeviceReplyRefused(InputRefused):
+    """What the phone sent back is not what its protocol allows."""
+
+    code = "device-reply"
+
+
+class RunnerKilled(InternalError):
+    """The runner was ended by the phone or crashed; the reason is named where the phone tells."""
+
+    code = "runner-killed"
+    default_hint = ""
+
+
+class RegressionFound(CheckFailed):
+    """A measurement is worse than its baseline, outside both runs' spread."""
+
+    code = "regression"
+
+
 def all_errors() -> list[type[EdgekitError]]:
     """Every class of the tree, parents first, in the order of definition."""
     found: list[type[EdgekitError]] = []

@@ -29,10 +29,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "device": _DATA,
     "runtime": _DATA | {"device"},
     "verify": _MEASURED,
+    "bench": _DATA | {"device"},
+    "testing": _MEASURED | {"device"},
     "doctor": {"errors", "device"},
     "api": _MEASURED | {"doctor", "edgekit_converters"},
     "edgekit_converters": _MEASURED,
-    "cli": _DATA | {"api", "device", "doctor"},
+    "cli": _DATA | {"api", "bench", "device", "doctor", "testing"},
     "edgekit": {"api", "errors", "stages"},
     "__main__": {"cli"},
 }
