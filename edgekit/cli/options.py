@@ -56,6 +56,34 @@ def verb_options(function: Decorated) -> Decorated:
     )(function)
 
 
+def model_options(function: Decorated) -> Decorated:
+    """Add what every verb on a model takes: which one, for what, and the texts to measure with."""
+    for option in (
+        click.option("--revision", metavar="REV", help="Branch, tag or commit of a hub model."),
+        click.option(
+            "--samples",
+            metavar="FILE",
+            type=click.Path(),
+            help="Your own texts, one a line, that quality is measured on.",
+        ),
+        click.option(
+            "--max-length",
+            metavar="N",
+            type=click.IntRange(min=1),
+            help="Longest input in tokens; the model's own limit unless given.",
+        ),
+        click.option(
+            "--task",
+            default="auto",
+            metavar="NAME",
+            shell_complete=completes(tasks),
+            help="What the model is for; auto reads it from the model's files.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
 class CommaList(click.ParamType[tuple[str, ...]]):
     """Words separated by commas."""
 

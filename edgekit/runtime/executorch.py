@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +10,7 @@ import numpy as np
 from edgekit.bundle.manifest import Signature
 from edgekit.errors import InternalError
 from edgekit.runtime import Floats, Tensors
+from edgekit.runtime.silence import native_silence
 
 
 class _Session:
@@ -43,21 +40,6 @@ class _Session:
         self._method = self._program = None
 
 
-@contextmanager
-def _native_silence() -> Iterator[None]:
-    """No stderr while the library loads: on a PC it complains that no phone's files are there."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    null = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(null, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(null)
-        os.close(kept)
-
-
 def open_session(path: Path, signature: Signature) -> _Session:
     """Load a ``.pte``.
 
@@ -65,7 +47,8 @@ def open_session(path: Path, signature: Signature) -> _Session:
         InternalError: the runtime refused the program.
     """
     try:
-        with _native_silence():
+        # On a PC the library complains that no phone's files are there.
+        with native_silence(2):
             import executorch.kernels.quantized  # noqa: F401  registers the int8 table lookup
             from executorch.runtime import Runtime
 

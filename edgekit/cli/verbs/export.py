@@ -29,13 +29,6 @@ from edgekit.cli.output import Output
     help="Folder of the bundle; named after the model and the target unless given.",
 )
 @click.option(
-    "--task",
-    default="auto",
-    metavar="NAME",
-    shell_complete=options.completes(options.tasks),
-    help="What the model is for; auto reads it from the model's files.",
-)
-@click.option(
     "--runtime",
     "runtimes",
     metavar="NAME,...",
@@ -56,19 +49,7 @@ from edgekit.cli.output import Output
     help="Interface to lower for: xnnpack, nnapi (onnx only) or none. "
     "The runtime's default unless given.",
 )
-@click.option(
-    "--max-length",
-    metavar="N",
-    type=click.IntRange(min=1),
-    help="Longest input in tokens; the model's own limit unless given.",
-)
-@click.option(
-    "--samples",
-    metavar="FILE",
-    type=click.Path(),
-    help="Your own texts, one a line, that quality is measured on.",
-)
-@click.option("--revision", metavar="REV", help="Branch, tag or commit of a hub model.")
+@options.model_options
 @click.option("--force", is_flag=True, help="Replace an existing bundle.")
 @click.option(
     "--keep-failed", is_flag=True, help="Keep a bundle that missed a floor, marked uncertified."

@@ -87,26 +87,7 @@ from edgekit.cli.output import Output
     type=click.Path(),
     help="Draw size against quality of what a mixed plan was chosen from.",
 )
-@click.option(
-    "--task",
-    default="auto",
-    metavar="NAME",
-    shell_complete=options.completes(options.tasks),
-    help="What the model is for; auto reads it from the model's files.",
-)
-@click.option(
-    "--max-length",
-    metavar="N",
-    type=click.IntRange(min=1),
-    help="Longest input in tokens; the model's own limit unless given.",
-)
-@click.option(
-    "--samples",
-    metavar="FILE",
-    type=click.Path(),
-    help="Your own texts, one a line, that quality is measured on.",
-)
-@click.option("--revision", metavar="REV", help="Branch, tag or commit of a hub model.")
+@options.model_options
 @click.option("--force", is_flag=True, help="Replace an existing quantized folder.")
 @options.verb_options
 @click.pass_obj

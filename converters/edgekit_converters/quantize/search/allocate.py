@@ -13,10 +13,7 @@ from __future__ import annotations
 
 import importlib
 import math
-import os
-import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -24,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.errors import CheckFailed, InternalError, SpecError, Unavailable
+from edgekit.runtime.silence import native_silence
 from edgekit_converters.quantize.search.sensitivity import Sensitivity
 
 Matrix = NDArray[np.float64]
@@ -172,7 +170,8 @@ class _Program:
             most[-1] = (1 - self.limits.worst_cosine) / self.limits.worst_ratio / unit
         if most[-1] < 0:
             return None
-        with _native_silence():
+        # The solver, asked to be quiet, still writes a line to stdout now and then.
+        with native_silence(1):
             answer = optimize.milp(
                 self._objective(unit),
                 integrality=np.append(np.ones(count), 0.0),
@@ -343,24 +342,6 @@ def _reachable(name: str, value: float) -> str:
     if name == "milliseconds":
         return f"{math.ceil(value * 1000) / 1000:.3f}"
     return f"{math.floor(value * 10000) / 10000:.4f}"
-
-
-@contextmanager
-def _native_silence() -> Iterator[None]:
-    """Nothing on the real stdout: the solver, asked to be quiet, still writes a line now and then.
-
-    What prints results there would be no JSON any more.
-    """
-    sys.stdout.flush()
-    kept = os.dup(1)
-    null = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(null, 1)
-        yield
-    finally:
-        os.dup2(kept, 1)
-        os.close(null)
-        os.close(kept)
 
 
 def _scipy() -> Any:
