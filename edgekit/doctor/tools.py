@@ -32,13 +32,12 @@ TOOLS = (
         "sudo apt-get install qemu-user-static",
     ),
     Tool("cmake", ("cmake",), "building the runner by hand", "sudo apt-get install cmake"),
-    Tool("adb", ("adb",), "talking to phones", "sudo apt-get install adb"),
 )
 
 
 def checks() -> list[Check]:
-    """Every tool, then the runner."""
-    return [*(_tool(tool) for tool in TOOLS), _runner()]
+    """Every tool, then adb and the runner."""
+    return [*(_tool(tool) for tool in TOOLS), _adb(), _runner()]
 
 
 def _tool(tool: Tool) -> Check:
@@ -46,6 +45,17 @@ def _tool(tool: Tool) -> Check:
     if found is None:
         return Check("tools", tool.name, "absent", "not found", f"for {tool.purpose}", tool.fix)
     return Check("tools", tool.name, "ok", found, f"for {tool.purpose}")
+
+
+def _adb() -> Check:
+    from edgekit.device import adb
+    from edgekit.errors import AdbMissing
+
+    wanted = "for talking to phones"
+    try:
+        return Check("tools", "adb", "ok", adb.find().program, wanted)
+    except AdbMissing as missing:
+        return Check("tools", "adb", "absent", missing.message, wanted, missing.hint)
 
 
 def _runner() -> Check:
