@@ -13,12 +13,14 @@ INSTALLED_DEV := $(VENV)/installed-dev
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help demo test test-all check docs bench clean moved
+.PHONY: help demo test test-slow test-all check docs bench clean moved
 
 help:
 	@echo 'make demo      export the embedded model, verify the bundle, run three sentences'
-	@echo 'make test      run the tests; those that need an arm64 emulator are skipped without one'
-	@echo 'make test-all  the same with nothing skipped: builds the arm64 runner first'
+	@echo 'make test      run the tests; those that need adb, Maven or an arm64 emulator are skipped'
+	@echo '               where it is missing'
+	@echo 'make test-slow the tests that build large artifacts, or very many small ones'
+	@echo 'make test-all  both with nothing skipped: builds the arm64 runners first'
 	@echo 'make check     style, types, house rules, freshness of the generated pages'
 	@echo 'make docs      write the generated pages of docs/ again'
 	@echo 'make bench     measure artifacts and commands here; prints tables, takes some minutes'
@@ -28,11 +30,14 @@ demo: $(INSTALLED)
 	$(PY) examples/demo.py
 
 test: $(INSTALLED_DEV)
-	$(PY) -m pytest
+	$(PY) -m pytest -m 'not slow'
+
+test-slow: $(INSTALLED_DEV)
+	$(PY) -m pytest -m slow
 
 test-all: $(INSTALLED_DEV)
 	$(PY) -m edgekit runner build
-	EDGEKIT_REQUIRE_ARM64=1 $(PY) -m pytest
+	EDGEKIT_REQUIRE_ARM64=1 EDGEKIT_REQUIRE_ANDROID=1 $(PY) -m pytest
 
 check: $(INSTALLED_DEV)
 	$(PY) -m ruff check .

@@ -71,7 +71,7 @@ def make(tmp_path: Path) -> Make:
     return Make(tmp_path)
 
 
-@pytest.mark.parametrize("target", ["help", "demo", "test", "test-all", "check", "docs", "clean"])
+@pytest.mark.parametrize("target", ["help", "demo", "test", "test-slow", "test-all", "check", "docs", "clean"])
 def test_every_target_can_be_planned(target: str, checkout: Path, make: Make) -> None:
     done = make(checkout, "-n", target)
     assert done.returncode == 0, done.stderr
@@ -94,9 +94,9 @@ def test_tests_get_their_own_tools(checkout: Path, make: Make) -> None:
     make(checkout, "demo")
     assert make(checkout, "test").returncode == 0
     assert make.asked("-e .[all,dev]")
-    assert make.asked("-m pytest")
+    assert make.asked("-m pytest -m not slow")
     make(checkout, "test")
-    assert make.calls.read_text().strip() == "-m pytest"
+    assert make.calls.read_text().strip() == "-m pytest -m not slow"
 
 
 @pytest.mark.parametrize("name", ["pyproject.toml", "edgekit/constraints.txt"])
