@@ -11,6 +11,7 @@ from edgekit.bundle.manifest import ArtifactInfo, HopQuality, Manifest
 from edgekit.bundle.read import check_files, load_manifest
 from edgekit.errors import BundleCorrupt, ParityFailed, SpecError
 from edgekit.parity import measure
+from edgekit.runtime import arm64 as emulated
 from edgekit.runtime.encode import Encoder, unpad
 from edgekit.runtime.replay import replay
 from edgekit.stages import ProgressCallback, Stages
@@ -30,7 +31,7 @@ def verify(
     Args:
         folder: the bundle.
         runtimes: artifacts to run; None for all.
-        arm64: ISA levels (names in ``Target.emulated_cpus``) to run the ``.pte`` under, emulated.
+        arm64: ISA levels (names in ``Target.emulated_cpus``) to run the artifacts under, emulated.
         progress: told of each stage.
 
     Returns:
@@ -39,33 +40,26 @@ def verify(
     Raises:
         InputMissing, BundleCorrupt, BundleTooNew, UnsafeInput: before anything native is touched.
         SpecError: a runtime or ISA that the bundle or target does not have.
-        Unavailable: a runtime, the runner or qemu is not installed.
+        Unavailable: a runtime, a runner or qemu is not installed.
         ParityFailed: an output is below its floor; ``details["hops"]`` has every hop.
     """
     manifest = load_manifest(folder)
     check_files(folder, manifest)
-    artifacts = _chosen(manifest, runtimes)
+    artifacts = chosen(manifest, runtimes)
     cpus = _cpus(manifest, arm64)
-    lowered = next((a for a in artifacts if a.runtime == "executorch"), None)
-    if cpus:
-        if lowered is None:
-            raise SpecError(
-                "the arm64 lane needs the executorch artifact",
-                hint="Leave --arm64 out, or have the .pte among the --runtime names.",
-            )
-        from edgekit.runtime import arm64 as emulated
-
-        for cpu in cpus.values():
-            emulated.ensure_available(cpu)
+    lanes = [(isa, cpu, artifact) for isa, cpu in cpus.items() for artifact in artifacts]
+    for _, cpu, artifact in lanes:
+        emulated.ensure_available(cpu, runtime=artifact.runtime)
     goldens = read(folder / manifest.goldens.file)
-    _refuse_incomplete(manifest, goldens, artifacts)
+    refuse_incomplete(manifest, goldens, artifacts)
     context = Encoder(folder, manifest).context
-    plan = {a.runtime: 1.0 for a in artifacts} | {f"arm64 {isa}": 8.0 for isa in cpus}
+    plan = {a.runtime: 1.0 for a in artifacts}
+    plan |= {f"arm64 {isa} {artifact.runtime}": 8.0 for isa, _, artifact in lanes}
     stages = Stages(plan, progress)
     hops: list[HopQuality] = []
 
     def climb(hop: str, artifact: ArtifactInfo, outputs: list[dict[str, Any]]) -> None:
-        hops.append(_measured(hop, artifact, manifest, goldens, outputs, context))
+        hops.append(measured(hop, artifact, manifest, goldens, outputs, context))
 
     inputs = [golden.inputs for golden in goldens]
     for artifact in artifacts:
@@ -73,12 +67,12 @@ def verify(
             path = folder / artifact.file
             outputs = replay(artifact.runtime, path, manifest.signature, inputs)
             climb(artifact.runtime, artifact, outputs)
-    for isa, cpu in cpus.items():
-        assert lowered is not None  # refused above
-        with stages.stage(f"arm64 {isa}"):
-            path = folder / lowered.file
-            outputs = emulated.replay(path, manifest.signature, inputs, cpu=cpu)
-            climb(f"arm64 {isa}", lowered, outputs)
+    for isa, cpu, artifact in lanes:
+        hop, runtime = f"arm64 {isa} {artifact.runtime}", artifact.runtime
+        with stages.stage(hop):
+            path = folder / artifact.file
+            outputs = emulated.replay(path, manifest.signature, inputs, cpu=cpu, runtime=runtime)
+            climb(hop, artifact, outputs)
     stages.finish()
     refuse_failed(hops)
     return hops
@@ -104,7 +98,7 @@ def refuse_failed(hops: Sequence[HopQuality]) -> None:
         )
 
 
-def _measured(
+def measured(
     hop: str,
     artifact: ArtifactInfo,
     manifest: Manifest,
@@ -112,6 +106,7 @@ def _measured(
     outputs: Sequence[dict[str, Any]],
     context: Context,
 ) -> HopQuality:
+    """One hop: an artifact's outputs for the goldens, held against the manifest's tolerances."""
     of = task(manifest.task)
     name = manifest.signature.outputs[0].name
     rows = [
@@ -130,10 +125,14 @@ def _measured(
     )
 
 
-def _refuse_incomplete(
+def refuse_incomplete(
     manifest: Manifest, goldens: Sequence[Golden], artifacts: Sequence[ArtifactInfo]
 ) -> None:
-    """A bundle that was sealed without what verifying needs proves nothing."""
+    """A bundle that was sealed without what verifying needs proves nothing.
+
+    Raises:
+        BundleCorrupt: goldens, tolerances or inputs are missing.
+    """
     file, inputs = manifest.goldens.file, {spec.name for spec in manifest.signature.inputs}
     if not goldens or len(goldens) != manifest.goldens.count:
         raise BundleCorrupt(f"{file} has {len(goldens)} goldens, not {manifest.goldens.count}")
@@ -146,7 +145,12 @@ def _refuse_incomplete(
         raise BundleCorrupt(f"{file} has other inputs than the signature")
 
 
-def _chosen(manifest: Manifest, runtimes: Sequence[str] | None) -> list[ArtifactInfo]:
+def chosen(manifest: Manifest, runtimes: Sequence[str] | None) -> list[ArtifactInfo]:
+    """The artifacts of ``runtimes``; all when None.
+
+    Raises:
+        SpecError: the bundle has none for a runtime.
+    """
     have = {artifact.runtime: artifact for artifact in manifest.artifacts}
     for name in runtimes or ():
         if name not in have:

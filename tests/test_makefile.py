@@ -71,7 +71,9 @@ def make(tmp_path: Path) -> Make:
     return Make(tmp_path)
 
 
-@pytest.mark.parametrize("target", ["help", "demo", "test", "test-slow", "test-all", "check", "docs", "clean"])
+@pytest.mark.parametrize(
+    "target", ["help", "demo", "test", "test-slow", "test-all", "check", "docs", "clean"]
+)
 def test_every_target_can_be_planned(target: str, checkout: Path, make: Make) -> None:
     done = make(checkout, "-n", target)
     assert done.returncode == 0, done.stderr

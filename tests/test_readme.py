@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from edgekit.device import runner
+from edgekit.device.job import RUNTIMES
 from edgekit.errors import EdgekitError
 from edgekit.runtime.arm64 import ensure_available
 from tests.conftest import clean_environment
@@ -112,8 +113,9 @@ def test_command(line: str, desk: Path) -> None:
 @pytest.mark.parametrize("line", ARM64)
 def test_arm64_command(line: str, desk: Path) -> None:
     try:
-        runner.build()
-        ensure_available()
+        for runtime in RUNTIMES:
+            runner.build(runtime=runtime)
+            ensure_available(runtime=runtime)
     except EdgekitError as lack:
         if os.environ.get("EDGEKIT_REQUIRE_ARM64") == "1":
             raise

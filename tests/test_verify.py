@@ -147,10 +147,14 @@ def test_unknown_names(tiny_bundle: Path, marker: Path) -> None:
     assert not marker.exists()
 
 
-def test_arm64_without_a_pte_is_refused_first(tiny_bundle: Path, marker: Path) -> None:
-    only = {"runtimes": ["onnx"], "arm64": ["a76"]}
-    error = refused(SpecError, 64, "executorch artifact", lambda: verify(tiny_bundle, **only))
-    assert "--runtime" in error.hint
+def test_arm64_without_a_runner_is_refused_first(
+    tiny_bundle: Path, marker: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDGEKIT_HOME", str(tmp_path / "empty"))
+    for name in ("onnx", "executorch"):
+        only = {"runtimes": [name], "arm64": ["a76"]}
+        error = refused(Unavailable, 69, "", lambda only=only: verify(tiny_bundle, **only))
+        assert "Run: " in error.hint
     assert not marker.exists()
 
 

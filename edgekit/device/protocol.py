@@ -1,7 +1,8 @@
 """Drive a runner process: read its JSON lines, bound all that it says, and name how it ended.
 
-Whatever is behind the pipe (this machine, an emulator, later a phone) is not trusted: lines, their
-number and the kept part of stderr are bounded, and text is cleaned before it is shown.
+Whatever is behind the pipe (this machine, an emulator, a phone) is not trusted: lines, their rate
+and the kept part of stderr are bounded, and text is cleaned before it is shown. Events are handed
+on and forgotten, so memory stays the same whatever their number.
 """
 
 from __future__ import annotations
@@ -24,16 +25,22 @@ from edgekit.errors import (
     InputMissing,
     InputRefused,
     InternalError,
+    RunnerKilled,
+    SpecError,
     StorageFull,
     TemporaryFailure,
 )
 
-PROTOCOL = 1
+PROTOCOL = 2
 Event = dict[str, Any]
 
 _LONGEST_LINE = 64 * 1024
-_MOST_BYTES = 64 * 1024 * 1024
+# A runner says less than 1 MB a second. More is taken for a while, not for ever.
+_MOST_AT_ONCE = 64 * 1024 * 1024
+_MOST_A_SECOND = 4 * 1024 * 1024
 _STDERR_KEPT = 8 * 1024
+# What ``Shell.argv`` has a phone without exit statuses say at the end.
+_EXIT = b'{"event":"exit",'
 _LOG_HEAD = re.compile(rb"^[A-Z] [\d:.]+ executorch:[^\]]*\] ")
 
 # What ExecuTorch's error numbers mean to someone who has only the .pte in hand.
@@ -58,8 +65,14 @@ EXECUTORCH_ERRORS = {
     0x32: ("DelegateInvalidHandle", "the delegate lost its state"),
 }
 
+# ONNX Runtime's error codes for a file that is no sound model: there is none, it is no model, it is
+# not protobuf, its graph is not valid.
+_ONNX_REFUSED = {3, 4, 7, 10}
+
 _CLASSES: dict[str, type[EdgekitError]] = {
+    "cores": SpecError,
     "inputs": InputRefused,
+    "job": SpecError,
     "missing": InputMissing,
     "output": CannotWrite,
     "storage-full": StorageFull,
@@ -71,6 +84,7 @@ class _Output:
     """What a process has said so far, within bounds."""
 
     on_event: Callable[[Event], None]
+    began: float
     line: bytes = b""
     total: int = 0
     stderr: bytes = b""
@@ -78,15 +92,19 @@ class _Output:
 
     def stdout(self, data: bytes) -> None:
         self.total += len(data)
-        if self.total > _MOST_BYTES:
-            raise InternalError("the runner printed more than 64 MiB", hint="")
+        most = _MOST_AT_ONCE + _MOST_A_SECOND * (time.monotonic() - self.began)
+        if self.total > most:
+            raise InternalError("the runner prints more than 64 MiB at once", malformed=True)
         *lines, self.line = (self.line + data).split(b"\n")
         for line in [*lines, self.line]:
             if len(line) > _LONGEST_LINE:
-                raise InternalError(f"the runner printed a line over 64 KiB: {clean(line[:80])}")
+                raise InternalError(
+                    f"the runner printed a line over 64 KiB: {clean(line[:80])}", malformed=True
+                )
         for line in lines:
-            event = parse(line)
-            if event["event"] != "heartbeat":
+            # A program that was killed in the middle of a line has its shell's words behind it.
+            event = parse(line[max(line.rfind(_EXIT), 0) :])
+            if event["event"] not in {"heartbeat", "exit"}:
                 self.final = event
             self.on_event(event)
 
@@ -102,7 +120,9 @@ def parse(line: bytes) -> Event:
     except (ValueError, RecursionError):
         event = None
     if not isinstance(event, dict) or not isinstance(event.get("event"), str):
-        raise InternalError(f"the runner printed something that is not an event: {clean(line)}")
+        raise InternalError(
+            f"the runner printed something that is not an event: {clean(line)}", malformed=True
+        )
     return event
 
 
@@ -122,6 +142,8 @@ def drive(
     env: Mapping[str, str] | None = None,
     on_event: Callable[[Event], None] = lambda event: None,
     last: str = "done",
+    silence: float | None = None,
+    explain: Callable[[int, bytes], EdgekitError | None] = lambda status, stderr: None,
 ) -> Event:
     """Run a runner to its end and return its last event.
 
@@ -133,16 +155,24 @@ def drive(
         env: its whole environment; empty but for the locale unless given.
         on_event: told of each event as it comes.
         last: name of the event that a whole run ends with.
+        silence: seconds without a word after which it counts as dead; a runner that lives has a
+            heartbeat. None waits for ``timeout`` alone.
+        explain: asked why a run ended without ``last`` and without an error of its own, given
+            the exit status and the end of stderr; None for what its status says.
 
     Raises:
+        SpecError: the job asks for what the runner or its machine does not have.
         InputRefused: the program or its inputs were refused.
         InputMissing: the program file is not there.
         CannotWrite: the outputs could not be written.
         StorageFull: there was no room for them.
-        TemporaryFailure: it took longer than ``timeout``.
-        InternalError: it crashed, failed inside the runtime, or spoke another protocol.
+        TemporaryFailure: it took longer than ``timeout``, or fell silent.
+        RunnerKilled: a signal ended it.
+        InternalError: it failed inside the runtime, or spoke another protocol.
+        EdgekitError: what ``explain`` gave.
     """
-    output = _Output(on_event)
+    began = time.monotonic()
+    output = _Output(on_event, began)
     process = subprocess.Popen(
         command,
         cwd=cwd,
@@ -153,8 +183,8 @@ def drive(
         start_new_session=True,
     )
     try:
-        deadline = time.monotonic() + timeout
-        _listen(process, output, deadline)
+        deadline = began + timeout
+        _listen(process, output, deadline, silence, where)
         status = process.wait(max(0.0, deadline - time.monotonic()))
     except subprocess.TimeoutExpired:
         raise TemporaryFailure(
@@ -165,10 +195,18 @@ def drive(
         _end(process)
     if status == 0 and output.final is not None and output.final["event"] == last:
         return output.final
-    raise _failure(output, status, where)
+    reported = output.final is not None and output.final["event"] == "error"
+    reason = None if reported else explain(status, output.stderr)
+    raise reason or _failure(output, status, where)
 
 
-def _listen(process: subprocess.Popen[bytes], output: _Output, deadline: float) -> None:
+def _listen(
+    process: subprocess.Popen[bytes],
+    output: _Output,
+    deadline: float,
+    silence: float | None,
+    where: str,
+) -> None:
     """Read both pipes until they close or the deadline passes."""
     assert process.stdout is not None
     assert process.stderr is not None
@@ -179,7 +217,10 @@ def _listen(process: subprocess.Popen[bytes], output: _Output, deadline: float) 
             left = deadline - time.monotonic()
             if left <= 0:
                 return
-            for key, _ in selector.select(left):
+            ready = selector.select(left if silence is None else min(left, silence))
+            if not ready and silence is not None and left > silence:
+                raise TemporaryFailure(f"the runner said nothing for {silence:.0f} s on {where}")
+            for key, _ in ready:
                 data = os.read(key.fd, 64 * 1024)
                 if not data:
                     selector.unregister(key.fileobj)
@@ -207,7 +248,7 @@ def _failure(output: _Output, status: int, where: str) -> EdgekitError:
         hint = None
         if name == "SIGILL":
             hint = "The code uses an instruction that this processor does not have."
-        return InternalError(
+        return RunnerKilled(
             f"the runner was ended by {name} on {where}{said}", hint=hint, signal=name
         )
     if output.final is not None and output.final["event"] == "error":
@@ -217,8 +258,12 @@ def _failure(output: _Output, status: int, where: str) -> EdgekitError:
 
 def _reported(event: Event, where: str, said: str) -> EdgekitError:
     """The typed error for an ``error`` event."""
+    kind: type[EdgekitError]
     code, status = clean(str(event.get("code", ""))), event.get("status")
     message = f"{clean(str(event.get('message', '')))} (on {where})"
+    if code == "onnx" and isinstance(status, int):
+        kind = InputRefused if status in _ONNX_REFUSED else InternalError
+        return kind(f"{message}{said}", runner_code=code, onnx_status=status)
     if code != "executorch" or not isinstance(status, int):
         kind = _CLASSES.get(code, InternalError)
         return kind(message, runner_code=code)

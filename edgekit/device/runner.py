@@ -1,6 +1,6 @@
-"""The native runner as one folder that starts by itself: built once, cached, checked at each use.
+"""The native runners, each one folder that starts by itself: built once, cached, checked at use.
 
-The folder holds the program, ExecuTorch's libraries and glibc's own loader, so it needs nothing of
+A folder holds the program, its runtime's libraries and glibc's own loader, so it needs nothing of
 the system that it starts on: ``./ld-linux-aarch64.so.1 --library-path . ./runner``. It is what runs
 under emulation here and what is meant for phones; it has not been tried on any phone.
 
@@ -25,10 +25,10 @@ from edgekit.bundle.canonical import dump_bytes
 from edgekit.bundle.disk import write_error
 from edgekit.bundle.hashing import sha256_file
 from edgekit.device import sdk, toolchain
-from edgekit.errors import EdgekitError
+from edgekit.errors import EdgekitError, SpecError, Unavailable
 
 RECORD = "runner.json"
-_SCHEMA = 1
+_SCHEMA = 2
 _WORKSHOP = ".building-"
 
 
@@ -42,12 +42,17 @@ def cache_root() -> Path:
 
 
 def build(
-    *, machine: str = "aarch64", force: bool = False, say: Callable[[str], None] | None = None
+    *,
+    machine: str = "aarch64",
+    runtime: str = "executorch",
+    force: bool = False,
+    say: Callable[[str], None] | None = None,
 ) -> Path:
-    """Build the runner for ``machine``, or return the cached one when nothing changed.
+    """Build a runner for ``machine``, or return the cached one when nothing changed.
 
     Args:
         machine: ``aarch64`` (cross compiled) or ``x86_64``.
+        runtime: ``executorch`` or ``onnx``.
         force: fetch and build again whatever the cache holds.
         say: told each step in one line.
 
@@ -58,59 +63,90 @@ def build(
         Unavailable: a compiler, pip or the network is missing; the hint has the command.
         Unsupported: this operating system cannot build it.
         UnsafeInput: the downloaded wheel is not what it should be.
+        SpecError: no such machine or runtime.
         CannotWrite: the cache cannot be written.
         StorageFull: there is no room in the cache.
     """
+    _of_recipe(runtime)
     tell = say or (lambda line: None)
     tools = toolchain.find(machine)
     root = cache_root()
     try:
         with _alone(root / "runner", tell):
-            return _build(tools, root, force, tell)
+            return _build(tools, runtime, root, force, tell)
     except OSError as error:
         raise _cache_error(error, root) from error
 
 
-def find(machine: str = "aarch64") -> Path | None:
-    """The cached runner built from this edgekit's sources and pins; None if absent or damaged."""
-    wanted = _wanted(machine)
-    for folder in sorted((cache_root() / "runner").glob(f"{machine}-*")):
+def find(machine: str = "aarch64", runtime: str = "executorch") -> Path | None:
+    """The cached runner built from this edgekit's sources and pins; None if absent or damaged.
+
+    Raises:
+        SpecError: no such runtime.
+    """
+    wanted = _wanted(machine, runtime)
+    for folder in sorted((cache_root() / "runner").glob(f"{machine}-{runtime}-*")):
         record = _record(folder)
         if record is not None and _matches(record, wanted) and _sound(folder, record):
             return folder
     return None
 
 
+def built(machine: str = "aarch64", runtime: str = "executorch") -> Path:
+    """The cached runner, as ``find`` gives it.
+
+    Raises:
+        Unavailable: it is absent or damaged; the hint has the command that builds it.
+        SpecError: no such runtime.
+    """
+    folder = find(machine, runtime)
+    if folder is None:
+        more = "" if machine == "aarch64" else f" --machine {machine}"
+        raise Unavailable(
+            f"the {machine} runner for {runtime} is not built (or its cached copy is damaged)",
+            hint=f"Run: edgekit runner build{more}",
+        )
+    return folder
+
+
 def command(folder: Path) -> list[str]:
     """The words that start the runner in ``folder``, its own arguments not included."""
-    machine = folder.name.partition("-")[0]
+    machine, runtime, _ = folder.name.split("-", 2)
     loader = folder / toolchain.LOADERS[machine]
-    return [str(loader), "--library-path", str(folder), str(folder / "runner")]
+    program = folder / _of_recipe(runtime)["program"]
+    return [str(loader), "--library-path", str(folder), str(program)]
+
+
+def _of_recipe(runtime: str) -> dict[str, Any]:
+    known: dict[str, dict[str, Any]] = toolchain.recipe()["runtimes"]
+    if runtime not in known:
+        raise SpecError(f"no runner for {runtime!r}", hint=f"Known: {', '.join(known)}.")
+    return known[runtime]
 
 
 def _build(
-    tools: toolchain.Toolchain, root: Path, force: bool, tell: Callable[[str], None]
+    tools: toolchain.Toolchain, runtime: str, root: Path, force: bool, tell: Callable[[str], None]
 ) -> Path:
-    machine = tools.machine
-    tell(f"ExecuTorch {sdk.pinned_version()} for {machine}")
-    kit = sdk.locate(machine, root / "wheels", fresh=force)
+    machine, package = tools.machine, _of_recipe(runtime)["package"]
+    tell(f"{package} {sdk.pinned_version(package)} for {machine}")
+    kit = sdk.locate(machine, root / "wheels", package=package, fresh=force)
     inputs = {
-        **_wanted(machine),
+        **_wanted(machine, runtime),
         "compiler": tools.version,
         "wheel": {"file": kit.origin, "sha256": kit.sha256},
     }
     key = hashlib.sha256(dump_bytes(inputs)).hexdigest()
-    final = root / "runner" / f"{machine}-{key[:16]}"
+    final = root / "runner" / f"{machine}-{runtime}-{key[:16]}"
     record = _record(final)
     if not force and record is not None and _matches(record, inputs) and _sound(final, record):
         tell("nothing changed: using the runner in the cache")
         return final
     with _workshop(root / "runner") as shop:
-        package = kit.unpack(shop / "sdk")
+        unpacked = kit.unpack(shop / "sdk")
         folder = shop / "runner"
         folder.mkdir()
         tell(f"compiling with {tools.version}")
-        toolchain.assemble(tools, kit.version, package, folder)
+        toolchain.assemble(tools, runtime, kit.version, unpacked, folder)
         _write_record(folder, inputs)
         # No flush to the disk: a power cut that damages the folder is found by its digests.
         shutil.rmtree(final, ignore_errors=True)
@@ -130,20 +166,24 @@ def _workshop(parent: Path) -> Iterator[Path]:
         yield Path(folder)
 
 
-def _wanted(machine: str) -> dict[str, Any]:
+def _wanted(machine: str, runtime: str) -> dict[str, Any]:
     """The inputs that can be told without a compiler or a wheel."""
+    own = _of_recipe(runtime)
+    names = {*toolchain.recipe()["sources"], *own["sources"]}
     sources = {
         path.name: sha256_file(path)
         for path in sorted(toolchain.NATIVE.iterdir())
-        if path.suffix in {".cpp", ".h", ".json"}
+        if path.name in names or path.suffix == ".h"
     }
-    version = sdk.pinned_version()
+    version = sdk.pinned_version(own["package"])
     return {
         "schema": _SCHEMA,
         "machine": machine,
-        "executorch": version,
+        "runtime": runtime,
+        "package": own["package"],
+        "version": version,
         "sources": sources,
-        "arguments": toolchain.arguments(version, "SDK", "runner"),
+        "arguments": toolchain.arguments(runtime, version, "SDK", own["program"]),
     }
 
 
@@ -157,7 +197,8 @@ def _write_record(folder: Path, inputs: dict[str, Any]) -> None:
         for path in sorted(folder.iterdir())
     }
     loader = toolchain.LOADERS[inputs["machine"]]
-    start = [f"./{loader}", "--library-path", ".", "./runner"]
+    program = _of_recipe(inputs["runtime"])["program"]
+    start = [f"./{loader}", "--library-path", ".", f"./{program}"]
     (folder / RECORD).write_bytes(dump_bytes({**inputs, "files": files, "start": start}))
 
 

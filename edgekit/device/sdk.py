@@ -1,4 +1,4 @@
-"""ExecuTorch's C++ SDK for a machine: headers and libraries from its wheel.
+"""A runtime's headers and libraries for a machine, from its wheel.
 
 For this machine's own architecture the installed package is used; for another one, pip downloads
 the wheel of the same version into the cache. Its digest is recorded at the first download and held
@@ -27,7 +27,11 @@ from edgekit.bundle.paths import safe_join
 from edgekit.device.protocol import clean
 from edgekit.errors import InternalError, Unavailable, UnsafeInput
 
-_PARTS = ("executorch/include/", "executorch/lib/")
+# Package -> what is wanted of its wheel. onnxruntime's has no headers.
+_PARTS = {
+    "executorch": ("executorch/include/", "executorch/lib/"),
+    "onnxruntime": ("onnxruntime/capi/libonnxruntime.so.",),
+}
 _MOST_BYTES = 512 * 1024 * 1024
 _PIP_SECONDS = 900
 
@@ -37,45 +41,48 @@ class Sdk:
     """Where the headers and libraries come from.
 
     Attributes:
-        version: executorch's version.
+        package: ``executorch`` or ``onnxruntime``.
+        version: the package's version.
         origin: file name of the wheel, or of the installed package's record.
         sha256: digest of ``origin``.
         path: the wheel, or the folder of the installed package.
     """
 
+    package: str
     version: str
     origin: str
     sha256: str
     path: Path
 
     def unpack(self, into: Path) -> Path:
-        """The folder that holds ``include/`` and ``lib/``; a wheel is unpacked under ``into``.
+        """The package's folder; a wheel is unpacked under ``into``.
 
         Raises:
             UnsafeInput: the wheel holds a link, a path that leaves its folder, or too much.
         """
         if self.path.is_dir():
             return self.path
-        _unpack(self.path, into)
-        return into / "executorch"
+        _unpack(self.path, into, _PARTS[self.package])
+        return into / self.package
 
 
-def pinned_version() -> str:
-    """The executorch version in ``constraints.txt``: the runner and the exporter must agree."""
+def pinned_version(package: str = "executorch") -> str:
+    """A package's version in ``constraints.txt``: the runner and the exporter must agree."""
     text = resources.files("edgekit").joinpath("constraints.txt").read_text("utf-8")
     for line in text.splitlines():
         name, _, version = line.partition("==")
-        if name.strip() == "executorch":
+        if name.strip() == package:
             return version.strip()
-    raise InternalError("constraints.txt does not pin executorch")
+    raise InternalError(f"constraints.txt does not pin {package}")
 
 
-def locate(machine: str, cache: Path, *, fresh: bool = False) -> Sdk:
+def locate(machine: str, cache: Path, *, package: str = "executorch", fresh: bool = False) -> Sdk:
     """The SDK for ``machine``, downloaded if it must be. One caller a cache at a time.
 
     Args:
         machine: ``aarch64`` or ``x86_64``.
         cache: folder for downloaded wheels.
+        package: ``executorch`` or ``onnxruntime``.
         fresh: download again and record the new digest.
 
     Raises:
@@ -83,40 +90,41 @@ def locate(machine: str, cache: Path, *, fresh: bool = False) -> Sdk:
         UnsafeInput: the downloaded wheel is not the one that was recorded.
         OSError: the cache cannot be written.
     """
-    version = pinned_version()
+    version = pinned_version(package)
     if machine == platform.machine():
-        return _installed(version)
-    record = cache / f"executorch-{version}-{machine}.json"
+        return _installed(package, version)
+    record = cache / f"{package}-{version}-{machine}.json"
     known = None if fresh else _recorded(record)
     if known is not None:
         path = safe_join(cache, known["file"])
         if path.is_file() and sha256_file(path) == known["sha256"]:
-            return Sdk(version, known["file"], known["sha256"], path)
-    path = _download(version, machine, cache)
+            return Sdk(package, version, known["file"], known["sha256"], path)
+    path = _download(package, version, machine, cache)
     digest = sha256_file(path)
     if known is not None and digest != known["sha256"]:
         path.unlink()
         raise UnsafeInput(
-            f"the executorch wheel downloaded now has sha256 {digest[:16]}…, "
+            f"the {package} wheel downloaded now has sha256 {digest[:16]}…, "
             f"{known['sha256'][:16]}… was recorded before",
             hint="If you know why it changed: edgekit runner build --force",
         )
     record.write_bytes(dump_bytes({"file": path.name, "sha256": digest}))
-    return Sdk(version, path.name, digest, path)
+    return Sdk(package, version, path.name, digest, path)
 
 
-def _installed(version: str) -> Sdk:
-    hint = 'Run: pip install "edgekit[executorch]"'
+def _installed(package: str, version: str) -> Sdk:
+    extra = "onnx" if package == "onnxruntime" else package
+    hint = f'Run: pip install "edgekit[{extra}]"'
     try:
-        package = metadata.distribution("executorch")
+        found = metadata.distribution(package)
     except metadata.PackageNotFoundError:
-        raise Unavailable("executorch is not installed", hint=hint) from None
-    if package.version != version:
-        raise Unavailable(f"executorch {package.version} is installed, want {version}", hint=hint)
+        raise Unavailable(f"{package} is not installed", hint=hint) from None
+    if found.version != version:
+        raise Unavailable(f"{package} {found.version} is installed, want {version}", hint=hint)
     # The record lists the digest of every file of the wheel.
-    record = package.read_text("RECORD") or ""
+    record = found.read_text("RECORD") or ""
     digest = hashlib.sha256(record.encode()).hexdigest()
-    return Sdk(version, "RECORD", digest, Path(str(package.locate_file("executorch"))))
+    return Sdk(package, version, "RECORD", digest, Path(str(found.locate_file(package))))
 
 
 def _recorded(record: Path) -> dict[str, str] | None:
@@ -127,7 +135,7 @@ def _recorded(record: Path) -> dict[str, str] | None:
         return None
 
 
-def _download(version: str, machine: str, cache: Path) -> Path:
+def _download(package: str, version: str, machine: str, cache: Path) -> Path:
     cache.mkdir(parents=True, exist_ok=True)
     for dead in cache.glob(".download-*"):  # of a run that was killed
         shutil.rmtree(dead, ignore_errors=True)
@@ -135,17 +143,17 @@ def _download(version: str, machine: str, cache: Path) -> Path:
         command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
         command += ["--platform", f"manylinux_2_28_{machine}", "--python-version", "311"]
         command += ["--implementation", "cp", "--no-input", "--disable-pip-version-check"]
-        command += ["--progress-bar", "off", "--dest", folder, f"executorch=={version}"]
-        _pip(command, version, machine)
-        wheels = sorted(Path(folder).glob("executorch-*.whl"))
+        command += ["--progress-bar", "off", "--dest", folder, f"{package}=={version}"]
+        _pip(command, f"{package} {version}", machine)
+        wheels = sorted(Path(folder).glob(f"{package}-*.whl"))
         if len(wheels) != 1:
-            raise Unavailable(f"pip fetched {len(wheels)} executorch wheels, one was asked for")
+            raise Unavailable(f"pip fetched {len(wheels)} {package} wheels, one was asked for")
         final = cache / wheels[0].name
         os.replace(wheels[0], final)
     return final
 
 
-def _pip(command: list[str], version: str, machine: str) -> None:
+def _pip(command: list[str], what: str, machine: str) -> None:
     try:
         done = subprocess.run(
             command,
@@ -161,16 +169,16 @@ def _pip(command: list[str], version: str, machine: str) -> None:
         lines = [line for line in done.stdout.splitlines() if line.strip()]
         last = clean(lines[-1]) if lines else f"status {done.returncode}"
         raise Unavailable(
-            f"cannot fetch executorch {version} for {machine}; pip said: {last}",
+            f"cannot fetch {what} for {machine}; pip said: {last}",
             hint="The first build needs the network (or PIP_FIND_LINKS) and pip in this "
             "environment: python -m ensurepip",
         )
 
 
-def _unpack(wheel: Path, into: Path) -> None:
+def _unpack(wheel: Path, into: Path, parts: tuple[str, ...]) -> None:
     try:
         with zipfile.ZipFile(wheel) as archive:
-            members = [m for m in archive.infolist() if m.filename.startswith(_PARTS)]
+            members = [m for m in archive.infolist() if m.filename.startswith(parts)]
             if sum(member.file_size for member in members) > _MOST_BYTES:
                 raise UnsafeInput(f"{wheel.name} unpacks to more than 512 MiB")
             for member in members:

@@ -84,41 +84,47 @@ def recipe() -> dict[str, Any]:
     return data
 
 
-def arguments(version: str, sdk: str, output: str) -> list[str]:
+def arguments(runtime: str, version: str, sdk: str, output: str) -> list[str]:
     """The compiler's arguments; sources are named relative to ``native/``.
 
     Args:
-        version: executorch's version, printed by the runner.
-        sdk: folder with ``include/`` and ``lib/``.
+        runtime: a key of the recipe's ``runtimes``.
+        version: of the runtime's package, printed by the runner.
+        sdk: the package's folder.
         output: the program to write.
     """
     plan = recipe()
+    own = plan["runtimes"][runtime]
+    libraries = f"{sdk}/{own['folder']}"
     return [
         f"-std=c++{plan['standard']}",
         *plan["compile"],
         # Paths of this machine stay out of the program: equal inputs give equal bytes.
-        f"-ffile-prefix-map={sdk}=executorch",
-        *(f"-D{name}" for name in plan["definitions"]),
-        f'-DEDGEKIT_EXECUTORCH_VERSION="{version}"',
-        *(word for folder in plan["include"] for word in ("-isystem", f"{sdk}/{folder}")),
+        f"-ffile-prefix-map={sdk}={own['package']}",
+        *(f"-D{name}" for name in own["definitions"]),
+        f'-DEDGEKIT_RUNTIME_VERSION="{version}"',
+        *(word for folder in own["include"] for word in ("-isystem", f"{sdk}/{folder}")),
         *plan["sources"],
+        *own["sources"],
         "-o",
         output,
-        f"-L{sdk}/lib",
+        f"-L{libraries}",
         *plan["link"],
-        f"-Wl,-rpath-link,{sdk}/lib",
-        *(f"-l{name}" for name in plan["libraries"]),
+        f"-Wl,-rpath-link,{libraries}",
+        *(f"-l:{name.replace('{version}', version)}" for name in own["libraries"]),
     ]
 
 
-def assemble(tools: Toolchain, version: str, sdk: Path, folder: Path) -> None:
-    """Compile the runner into ``folder`` and put every library that it needs beside it.
+def assemble(tools: Toolchain, runtime: str, version: str, sdk: Path, folder: Path) -> None:
+    """Compile a runner into ``folder`` and put every library that it needs beside it.
 
     Raises:
         InternalError: it does not compile, or a library is nowhere to be found.
     """
-    program = folder / "runner"
-    run([tools.compiler, *arguments(version, str(sdk), str(program))], "the compiler", cwd=NATIVE)
+    own = recipe()["runtimes"][runtime]
+    program = folder / own["program"]
+    command = [tools.compiler, *arguments(runtime, version, str(sdk), str(program))]
+    run(command, "the compiler", cwd=NATIVE)
     run([tools.strip, "--strip-unneeded", str(program)], "strip")
     pending = [tools.loader, *needed(tools, program)]
     while pending:
@@ -126,8 +132,8 @@ def assemble(tools: Toolchain, version: str, sdk: Path, folder: Path) -> None:
         target = folder / name
         if target.exists():
             continue
-        ours = sdk / "lib" / name
-        source = ours if ours.is_file() else tools.system_library(name)
+        ours = _of_package(sdk / own["folder"], name)
+        source = ours or tools.system_library(name)
         if source is None or not source.is_file():
             raise InternalError(f"the runner needs {name}, which neither the wheel nor g++ has")
         shutil.copyfile(source, target)
@@ -140,6 +146,12 @@ def assemble(tools: Toolchain, version: str, sdk: Path, folder: Path) -> None:
         raise InternalError(f"the runner's folder lacks {', '.join(missing)}")
 
 
+def _of_package(folder: Path, name: str) -> Path | None:
+    """A package's library by the name that programs ask for; its file may name more versions."""
+    found = [folder / name, *sorted(folder.glob(f"{name}.*"))]
+    return next((path for path in found if path.is_file()), None)
+
+
 def needed(tools: Toolchain, file: Path) -> list[str]:
     """Shared libraries that an ELF file asks its loader for."""
     return _NEEDED.findall(run([tools.readelf, "--dynamic", "--wide", str(file)], "readelf"))
@@ -148,7 +160,7 @@ def needed(tools: Toolchain, file: Path) -> list[str]:
 def unresolved(tools: Toolchain, folder: Path) -> Iterator[str]:
     """Libraries that some file of ``folder`` needs and that are not in it."""
     for file in sorted(folder.iterdir()):
-        if file.name == "runner" or ".so" in file.name:
+        if file.suffix != ".json":
             yield from (name for name in needed(tools, file) if not (folder / name).is_file())
 
 

@@ -1,4 +1,4 @@
-"""Programs outside Python: the cross compiler, the emulator, adb, and our own arm64 runner."""
+"""Programs outside Python: the cross compiler, the emulator, adb, and our own arm64 runners."""
 
 from __future__ import annotations
 
@@ -59,10 +59,13 @@ def _adb() -> Check:
 
 
 def _runner() -> Check:
-    from edgekit.device import runner
+    from edgekit.device import job, runner
 
-    folder = runner.find()
-    wanted = "for edgekit verify --arm64"
-    if folder is None:
-        return Check("tools", "arm64 runner", "absent", "not built", wanted, "edgekit runner build")
-    return Check("tools", "arm64 runner", "ok", str(folder), wanted)
+    found = {runtime: runner.find(runtime=runtime) for runtime in job.RUNTIMES}
+    lacking = [runtime for runtime, folder in found.items() if folder is None]
+    wanted = "for edgekit verify --arm64, test and bench"
+    if lacking:
+        what = f"not built for {', '.join(lacking)}"
+        return Check("tools", "arm64 runners", "absent", what, wanted, "edgekit runner build")
+    folders = ", ".join(str(folder) for folder in found.values())
+    return Check("tools", "arm64 runners", "ok", folders, wanted)

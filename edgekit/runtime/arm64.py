@@ -1,4 +1,4 @@
-"""Run a .pte through the real arm64 kernels without a phone: the native runner under qemu-user.
+"""Run a bundle's artifacts through the real arm64 kernels without a phone: runner under qemu-user.
 
 An emulated processor gives the numbers that its instruction set gives; it says nothing about
 speed, and it is not a phone. The same call with ``machine="x86_64"`` drives a runner built for this
@@ -8,7 +8,6 @@ machine, with no emulator.
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -17,52 +16,30 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.bundle.disk import write_error
+from edgekit.bundle.disk import as_write_errors
 from edgekit.bundle.manifest import Signature, TensorSpec
-from edgekit.device import protocol, runner, stream
-from edgekit.errors import (
-    InputMissing,
-    InputRefused,
-    InternalError,
-    SpecError,
-    Unavailable,
-)
-from edgekit.targets import TARGETS
-
-DEFAULT_CPU = "cortex-a76"
-_QEMU = ("qemu-aarch64-static", "qemu-aarch64")
-_CHECK_SECONDS = 60.0
+from edgekit.device import protocol, stream
+from edgekit.device.job import Job, as_runtime
+from edgekit.device.places.emulated import DEFAULT_CPU, open_emulated
+from edgekit.device.places.host import LocalPlace, open_host
+from edgekit.errors import InputMissing, InputRefused, InternalError
 
 
-def ensure_available(cpu: str = DEFAULT_CPU, *, machine: str = "aarch64") -> None:
+def ensure_available(
+    cpu: str = DEFAULT_CPU, *, machine: str = "aarch64", runtime: str = "executorch"
+) -> None:
     """Fail now when a replay could not start: no runner, no emulator, or no such processor.
 
     Raises:
         Unavailable: the runner is not built or qemu is not installed; the hint has the command.
-        SpecError: qemu does not know the processor.
+        SpecError: qemu does not know the processor, or there is no such runtime.
         InternalError: the runner is there and does not start.
     """
-    words, where = _command(cpu, machine)
-    with tempfile.TemporaryDirectory(prefix="edgekit-arm64-") as folder:
-        try:
-            version = protocol.drive(
-                [*words, "--version"],
-                where=where,
-                cwd=Path(folder),
-                timeout=_CHECK_SECONDS,
-                last="version",
-            )
-        except InternalError as error:
-            if "unable to find CPU model" in error.message:
-                known = ", ".join(sorted(set(TARGETS["android-arm64"].emulated_cpus.values())))
-                raise SpecError(
-                    f"qemu does not know the processor {cpu!r}", hint=f"Try: {known}."
-                ) from None
-            raise
-    if version.get("protocol") != protocol.PROTOCOL:
+    with _open(cpu, machine, runtime) as place:
+        spoken = place.hello(as_runtime(runtime)).get("protocol")
+    if spoken != protocol.PROTOCOL:
         raise InternalError(
-            f"the runner speaks protocol {protocol.clean(str(version.get('protocol')))}, "
-            f"want {protocol.PROTOCOL}",
+            f"the runner speaks protocol {protocol.clean(str(spoken))}, want {protocol.PROTOCOL}",
             hint="Run: edgekit runner build --force",
         )
 
@@ -77,11 +54,12 @@ def replay(
     machine: str = "aarch64",
     threads: int | None = None,
     progress: Callable[[int, int], None] | None = None,
+    runtime: str = "executorch",
 ) -> list[dict[str, NDArray[np.float32]]]:
-    """Run every sample through ``forward()`` of a .pte on an emulated processor.
+    """Run every sample through an artifact on an emulated processor.
 
     Args:
-        model: the .pte; it must have been checked against its bundle before.
+        model: the artifact; it must have been checked against its bundle before.
         signature: names, types and order of inputs and outputs.
         samples: named inputs, one mapping a sample, shapes as in the signature.
         cpu: qemu's name of the processor; unused when ``machine`` is not ``aarch64``.
@@ -89,6 +67,7 @@ def replay(
         machine: ``aarch64`` (emulated) or ``x86_64`` (this machine).
         threads: of the runner; None for this machine's processors, four at most.
         progress: told (samples done, samples in all).
+        runtime: which runner.
 
     Returns:
         Named outputs, one mapping a sample.
@@ -100,9 +79,7 @@ def replay(
         TemporaryFailure: it took longer than ``timeout``.
         InternalError: the runner crashed or failed inside the runtime.
     """
-    words, where = _command(cpu, machine)
-    path = model.resolve()
-    if not path.is_file():
+    if not model.is_file():
         raise InputMissing(f"no model file {model}", path=str(model))
     tensors = [_ordered(signature, sample, index) for index, sample in enumerate(samples)]
 
@@ -110,39 +87,29 @@ def replay(
         if progress is not None and event["event"] == "sample":
             progress(min(int(event["index"]) + 1, len(samples)), len(samples))
 
-    with tempfile.TemporaryDirectory(prefix="edgekit-arm64-") as name:
-        folder = Path(name)
-        try:
-            stream.write(folder / "inputs", tensors)
-        except OSError as error:
-            raise write_error(error, folder) from error
-        words += ["--model", str(path), "--inputs", "inputs", "--outputs", "outputs"]
-        words += ["--threads", str(threads or min(4, len(os.sched_getaffinity(0))))]
-        protocol.drive(words, where=where, cwd=folder, timeout=timeout, on_event=count)
-        results = _results(folder / "outputs")
+    job = Job(
+        mode="goldens",
+        runtime=as_runtime(runtime),
+        model="model",
+        inputs="inputs",
+        outputs="outputs",
+        threads=threads or min(4, len(os.sched_getaffinity(0))),
+    )
+    with _open(cpu, machine, runtime) as place, tempfile.TemporaryDirectory() as name:
+        given, made = Path(name, "inputs"), Path(name, "outputs")
+        with as_write_errors(given):
+            stream.write(given, tensors)
+        place.put({"model": model, "inputs": given})
+        place.run(job, timeout=timeout, on_event=count)
+        place.fetch("outputs", made)
+        results = _results(made)
     if len(results) != len(samples):
         raise InternalError(f"{len(results)} outputs came back for {len(samples)} samples")
     return [_named(signature, outputs) for outputs in results]
 
 
-def _command(cpu: str, machine: str) -> tuple[list[str], str]:
-    """The words that start the runner, and where that is."""
-    folder = runner.find(machine)
-    if folder is None:
-        raise Unavailable(
-            f"the {machine} runner is not built (or its copy in the cache is damaged)",
-            hint="Run: edgekit runner build",
-        )
-    words = runner.command(folder)
-    if machine != "aarch64":
-        return words, machine
-    qemu = next((found for name in _QEMU if (found := shutil.which(name))), None)
-    if qemu is None:
-        raise Unavailable(
-            f"{' or '.join(_QEMU)} was not found: it runs arm64 programs here",
-            hint="Run: sudo apt-get install qemu-user",
-        )
-    return [qemu, "-cpu", cpu, *words], f"{cpu} under qemu"
+def _open(cpu: str, machine: str, runtime: str) -> LocalPlace:
+    return open_emulated(cpu, [runtime]) if machine == "aarch64" else open_host([runtime])
 
 
 def _ordered(

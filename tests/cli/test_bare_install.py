@@ -149,6 +149,6 @@ def test_tools_that_are_not_on_the_path_are_absent(bare_site: Path, tmp_path: Pa
     checks = {check["name"]: check for check in json.loads(done.stdout)["checks"]}
     assert checks["cross compiler"]["fix"] == "sudo apt-get install g++-aarch64-linux-gnu"
     assert checks["qemu-user"]["status"] == "absent"
-    assert checks["arm64 runner"]["fix"] == "edgekit runner build"
+    assert checks["arm64 runners"]["fix"] == "edgekit runner build"
     assert checks["cache folder"]["found"] == str(tmp_path / "cache")
     assert not os.path.exists(tmp_path / "cache")

@@ -14,7 +14,10 @@ from numpy.typing import NDArray
 from edgekit.bundle.manifest import Dim, Signature, TensorSpec
 from edgekit.device import runner
 from edgekit.errors import EdgekitError
-from tests.device.tiny import export_tiny
+from tests.device.tiny import export_tiny, export_tiny_onnx
+from tests.support.phone.fixtures import adb_environment, adb_server, make_phone, phone
+
+__all__ = ["adb_environment", "adb_server", "make_phone", "phone"]
 
 VOCABULARY = 50
 WIDTH = 32
@@ -52,6 +55,12 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Tiny]:
     }
 
 
+@pytest.fixture(scope="session")
+def tiny_onnx(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
+    path = tmp_path_factory.mktemp("tiny-onnx") / "tiny.onnx"
+    return Tiny(path, export_tiny_onnx(path, [sample["ids"] for sample in samples()]))
+
+
 def required(reason: str) -> None:
     """Skip, or fail where this lane must not be skipped."""
     if os.environ.get("EDGEKIT_REQUIRE_ARM64") == "1":
@@ -62,18 +71,38 @@ def required(reason: str) -> None:
 @pytest.fixture(scope="session")
 def host_runner() -> Path:
     """The runner of this machine's own architecture."""
-    if os.uname().machine != "x86_64":
-        pytest.skip("the host-built runner is tested on x86_64")
-    return runner.build(machine="x86_64")
+    return _host("executorch")
+
+
+@pytest.fixture(scope="session")
+def host_onnx_runner() -> Path:
+    """The same for ONNX Runtime."""
+    return _host("onnx")
 
 
 @pytest.fixture(scope="session")
 def arm64_runner() -> Path:
     """The cross-compiled runner, and an emulator to run it."""
+    return _arm64("executorch")
+
+
+@pytest.fixture(scope="session")
+def arm64_onnx_runner() -> Path:
+    """The same for ONNX Runtime."""
+    return _arm64("onnx")
+
+
+def _host(runtime: str) -> Path:
+    if os.uname().machine != "x86_64":
+        pytest.skip("the host-built runner is tested on x86_64")
+    return runner.build(machine="x86_64", runtime=runtime)
+
+
+def _arm64(runtime: str) -> Path:
     if not any(map(shutil.which, ("qemu-aarch64-static", "qemu-aarch64"))):
         required("no qemu-aarch64: sudo apt-get install qemu-user")
     try:
-        return runner.build()
+        return runner.build(runtime=runtime)
     except EdgekitError as error:
         required(f"{error.message} {error.hint}")
         raise

@@ -23,6 +23,7 @@ from edgekit.errors import (
 )
 from edgekit.runtime import arm64
 from edgekit.targets import TARGETS
+from edgekit.verify import verify
 from tests.device.conftest import SIGNATURE, Tiny, samples
 from tests.device.tiny import operators
 
@@ -72,6 +73,22 @@ def test_arm64_agrees(
 
 
 @pytest.mark.arm64
+def test_verify_replays_both_artifacts(
+    arm64_runner: Path, arm64_onnx_runner: Path, tiny_bundle: Path
+) -> None:
+    hops = verify(tiny_bundle, arm64=["a76"])
+    assert [(hop.hop, hop.artifact) for hop in hops] == [
+        ("executorch", "model.pte"),
+        ("onnx", "model.onnx"),
+        ("arm64 a76 executorch", "model.pte"),
+        ("arm64 a76 onnx", "model.onnx"),
+    ]
+    assert all(hop.passed for hop in hops)
+    (_, hop) = verify(tiny_bundle, runtimes=["onnx"], arm64=["a76"])
+    assert hop.hop == "arm64 a76 onnx"
+
+
+@pytest.mark.arm64
 def test_an_unknown_processor(arm64_runner: Path) -> None:
     with pytest.raises(SpecError, match="cortex-z1") as caught:
         arm64.ensure_available("cortex-z1")
@@ -107,8 +124,10 @@ def test_a_broken_model_on_arm64(arm64_runner: Path, tmp_path: Path, content: by
         arm64.replay(tmp_path / "m.pte", SIGNATURE, samples())
 
 
+@pytest.mark.arm64
 def test_no_runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDGEKIT_HOME", str(tmp_path))
+    (tmp_path / "m.pte").write_bytes(b"")
     for call in (
         arm64.ensure_available,
         lambda: arm64.replay(tmp_path / "m.pte", SIGNATURE, samples()),
@@ -128,7 +147,7 @@ def test_a_missing_operator_is_named(
     native = tmp_path / "native"
     shutil.copytree(toolchain.NATIVE, native)
     plan = toolchain.recipe()
-    plan["libraries"].remove("executorch_kernels_quantized")
+    plan["runtimes"]["executorch"]["libraries"].remove("libexecutorch_kernels_quantized.so")
     (native / "build.json").write_text(json.dumps(plan))
     monkeypatch.setattr(toolchain, "NATIVE", native)
     monkeypatch.setenv("EDGEKIT_HOME", str(tmp_path / "home"))

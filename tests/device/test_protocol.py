@@ -18,6 +18,8 @@ from edgekit.errors import (
     InputMissing,
     InputRefused,
     InternalError,
+    RunnerKilled,
+    SpecError,
     StorageFull,
     TemporaryFailure,
 )
@@ -64,7 +66,7 @@ def test_garbage_is_named_and_bounded(tmp_path: Path, said: str) -> None:
         (
             "import sys\nline = '{\"event\":\"heartbeat\"' + ' ' * 60000 + '}\\n'\n"
             "while True: sys.stdout.write(line)",
-            "more than 64 MiB",
+            "more than 64 MiB at once",
         ),
     ],
 )
@@ -85,6 +87,8 @@ def test_endless_stderr_is_kept_short(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("code", "kind", "status"),
     [
+        ("job", SpecError, 64),
+        ("cores", SpecError, 64),
         ("inputs", InputRefused, 65),
         ("missing", InputMissing, 66),
         ("stream", InternalError, 70),
@@ -119,6 +123,55 @@ def test_executorch_errors_are_explained(
         drive(says(line, 70), tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("number", "kind"), [(1, InternalError), (7, InputRefused), (10, InputRefused)]
+)
+def test_onnx_runtimes_errors_are_typed(
+    tmp_path: Path, number: int, kind: type[EdgekitError]
+) -> None:
+    line = f'{{"event":"error","code":"onnx","message":"loading: reason","status":{number}}}\n'
+    with pytest.raises(kind, match="loading: reason") as caught:
+        drive(says(line, 70), tmp_path)
+    assert type(caught.value) is kind
+    assert caught.value.details["onnx_status"] == number
+
+
+def test_memory_is_flat_however_much_it_says(tmp_path: Path) -> None:
+    """More than is kept, slower than the limit: a long bench's worth of lines."""
+    script = (
+        "import sys\n"
+        "for n in range(600_000):\n"
+        '    sys.stdout.write(\'{"event":"sample","index":%d,"ms":1.5}\\n\' % n)\n'
+        'print(\'{"event":"done"}\')'
+    )
+    before, count = psutil.Process().memory_info().rss, 0
+
+    def on_event(event: protocol.Event) -> None:
+        nonlocal count
+        count += 1
+
+    words = [sys.executable, "-I", "-c", script]
+    protocol.drive(words, where="here", cwd=tmp_path, timeout=120, on_event=on_event)
+    assert count == 600_001
+    assert psutil.Process().memory_info().rss - before < 8 * 2**20
+
+
+def test_what_is_said_over_time_may_be_more_than_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "_MOST_AT_ONCE", 10_000)
+    monkeypatch.setattr(protocol, "_MOST_A_SECOND", 100_000)
+    line = '{"event":"heartbeat","pad":"' + "x" * 4000 + '"}\n'
+    script = (
+        "import sys, time\n"
+        f"for n in range(10): sys.stdout.write({line!r}); sys.stdout.flush(); time.sleep(PAUSE)\n"
+        'print(\'{"event":"done"}\')'
+    )
+    drive(script.replace("PAUSE", "0.1"), tmp_path)
+    with pytest.raises(InternalError, match="more than 64 MiB at once"):
+        drive(script.replace("PAUSE", "0"), tmp_path)
+
+
 def test_the_error_table_is_executorchs() -> None:
     header = "executorch/include/executorch/runtime/core/error.h"
     text = Path(str(metadata.distribution("executorch").locate_file(header))).read_text()
@@ -135,7 +188,7 @@ def test_success_without_an_end_is_a_failure(tmp_path: Path) -> None:
 
 
 def test_a_signal_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InternalError, match="ended by SIGSEGV on here"):
+    with pytest.raises(RunnerKilled, match="ended by SIGSEGV on here"):
         drive("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", tmp_path)
 
 

@@ -160,9 +160,40 @@ def test_no_compiler(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not home.exists()
 
 
-def test_an_unknown_machine() -> None:
+def test_an_unknown_machine_or_runtime() -> None:
     with pytest.raises(SpecError, match="riscv64"):
         runner.build(machine="riscv64")
+    for call in (runner.build, runner.find, runner.built):
+        with pytest.raises(SpecError, match="'tflite'") as caught:
+            call(runtime="tflite")
+        assert caught.value.hint == "Known: executorch, onnx."
+
+
+def test_a_runner_that_is_not_built_is_named_with_its_command(home: Path) -> None:
+    with pytest.raises(Unavailable, match="aarch64 runner for onnx") as caught:
+        runner.built(runtime="onnx")
+    assert caught.value.hint == "Run: edgekit runner build"
+    with pytest.raises(Unavailable) as caught:
+        runner.built("x86_64")
+    assert caught.value.hint == "Run: edgekit runner build --machine x86_64"
+
+
+def test_one_runner_is_not_taken_for_the_other(copied: Path) -> None:
+    assert runner.built(MACHINE, "executorch") == copied
+    assert runner.find(MACHINE, "onnx") is None
+    copied.rename(copied.with_name(copied.name.replace("executorch", "onnx")))
+    assert runner.find(MACHINE, "onnx") is None
+
+
+def test_a_source_of_the_other_runtime_changes_nothing(
+    copied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changed = copied.parent / "native"
+    shutil.copytree(toolchain.NATIVE, changed)
+    with (changed / "engine_onnx.cpp").open("a") as file:
+        file.write("// changed\n")
+    monkeypatch.setattr(toolchain, "NATIVE", changed)
+    assert runner.find(MACHINE) == copied
 
 
 def test_source_that_does_not_compile(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -230,18 +261,28 @@ def test_only_headers_and_libraries_are_unpacked(index: Path, tmp_path: Path) ->
     assert files == ["include/a.h"]
 
 
+def test_of_onnxruntime_only_the_library_is_unpacked(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "w.whl", "w") as archive:
+        for name in ("libonnxruntime.so.1.0", "libonnxruntime_providers_shared.so", "x.py"):
+            archive.writestr(f"onnxruntime/capi/{name}", name)
+    root = sdk.Sdk("onnxruntime", "1.0", "w.whl", "", tmp_path / "w.whl").unpack(tmp_path / "sdk")
+    assert [path.name for path in root.rglob("*") if path.is_file()] == ["libonnxruntime.so.1.0"]
+
+
 @pytest.mark.parametrize("name", ["../../../out", "../../lib/../../out", "a\\..\\out"])
 def test_a_path_that_leaves_the_folder(tmp_path: Path, name: str) -> None:
     with zipfile.ZipFile(tmp_path / "w.whl", "w") as archive:
         archive.writestr(f"executorch/lib/{name}", b"x")
     with pytest.raises(UnsafeInput):
-        sdk.Sdk("1", "w.whl", "", tmp_path / "w.whl").unpack(tmp_path / "deep" / "sdk")
+        sdk.Sdk("executorch", "1", "w.whl", "", tmp_path / "w.whl").unpack(
+            tmp_path / "deep" / "sdk"
+        )
     assert [p for p in tmp_path.rglob("*out*") if p.is_file()] == []
 
 
 def test_links_bombs_and_broken_archives(tmp_path: Path) -> None:
     path = tmp_path / "w.whl"
-    kit = sdk.Sdk("1", "w.whl", "", path)
+    kit = sdk.Sdk("executorch", "1", "w.whl", "", path)
     with zipfile.ZipFile(path, "w") as archive:
         link = zipfile.ZipInfo("executorch/lib/l.so")
         link.external_attr = 0o120777 << 16

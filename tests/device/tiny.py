@@ -1,4 +1,4 @@
-"""Export a model of a few layers: an embedding, linears for XNNPACK, and operators left outside."""
+"""Models of a few layers: an embedding, linears for XNNPACK, and operators left outside."""
 
 from __future__ import annotations
 
@@ -28,6 +28,29 @@ def export_tiny(path: Path, kind: str, given: list[NDArray[Any]]) -> list[NDArra
     config = ExecutorchBackendConfig(do_quant_fusion_and_const_prop=kind == "int8")
     path.write_bytes(edge.to_executorch(config).buffer)
     return _answers(path, given)
+
+
+def export_tiny_onnx(path: Path, given: list[NDArray[Any]]) -> list[NDArray[np.float32]]:
+    """Write an .onnx to ``path`` and return what onnxruntime answers to ``given`` here."""
+    from onnx import TensorProto, helper
+
+    from tests.support.onnx_graphs import model, run
+
+    draw = np.random.default_rng(0)
+    constants = {
+        "table": draw.normal(size=(50, 32)).astype(np.float32),
+        "axis": np.array(1, np.int64),
+        "weight": draw.normal(size=(32, 32)).astype(np.float32),
+    }
+    nodes = [
+        helper.make_node("Gather", ["table", "x"], ["rows"]),
+        helper.make_node("CumSum", ["rows", "axis"], ["sums"]),
+        helper.make_node("MatMul", ["sums", "weight"], ["product"]),
+        helper.make_node("Erf", ["product"], ["y"]),
+    ]
+    tiny = model(nodes, constants, source=TensorProto.INT64, dims=[1, "tokens"])
+    path.write_bytes(tiny.SerializeToString())
+    return [run(tiny, ids)[0] for ids in given]
 
 
 def operators(path: Path) -> set[str]:

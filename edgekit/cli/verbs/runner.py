@@ -1,4 +1,4 @@
-"""Build the arm64 runner, or say where it is."""
+"""Build the runners, or say where they are."""
 
 from __future__ import annotations
 
@@ -7,37 +7,64 @@ import click
 from edgekit.cli import options
 from edgekit.cli.output import Output
 
+_machine = click.option(
+    "--machine",
+    type=click.Choice(["aarch64", "x86_64"]),
+    default="aarch64",
+    show_default=True,
+    help="Processor to run on; x86_64 is for the bench on this computer.",
+)
+
 
 @click.group()
 def command() -> None:
-    """Build the arm64 runner, or say where it is.
+    """Build the runners, or say where they are.
 
-    The runner is a small native program that replays a .pte through ExecuTorch's arm64 kernels.
+    A runner is a small native program that runs an artifact with its runtime's arm64 kernels, under
+    emulation or on a phone. There is one for each runtime.
     """
 
 
 @command.command()
+@_machine
+@click.option(
+    "--runtime",
+    "runtimes",
+    metavar="NAME,...",
+    type=options.CommaList(options.runtimes),
+    help="Runners to build; all unless given.",
+)
 @click.option("--force", is_flag=True, help="Build again even when a built one is there.")
 @options.verb_options
 @click.pass_obj
-def build(output: Output, force: bool) -> None:
-    """Build it with the cross compiler; it is kept for later."""
+def build(output: Output, machine: str, runtimes: tuple[str, ...] | None, force: bool) -> None:
+    """Build them with the compiler for the machine; they are kept for later."""
     from edgekit.device import runner
 
     with output.libraries_quiet():
-        folder = runner.build(force=force, say=output.say)
-    output.value("runner", str(folder))
+        folders = {
+            name: str(runner.build(machine=machine, runtime=name, force=force, say=output.say))
+            for name in runtimes or options.runtimes()
+        }
+    if output.as_json:
+        output.document({"runners": folders})
+    else:
+        output.text("\n".join(folders.values()))
 
 
 @command.command()
+@_machine
+@click.option(
+    "--runtime",
+    type=click.Choice(options.runtimes()),
+    default="executorch",
+    show_default=True,
+    help="Whose runner.",
+)
 @options.verb_options
 @click.pass_obj
-def path(output: Output) -> None:
-    """Print the folder of the built runner."""
+def path(output: Output, machine: str, runtime: str) -> None:
+    """Print the folder of a built runner."""
     from edgekit.device import runner
-    from edgekit.errors import Unavailable
 
-    folder = runner.find()
-    if folder is None:
-        raise Unavailable("the arm64 runner is not built", hint="Build it: edgekit runner build")
-    output.value("runner", str(folder))
+    output.value("runner", str(runner.built(machine, runtime)))

@@ -7,11 +7,13 @@ namespace {
 
 // A message may quote a file name or a model's own strings: keep it short and plain ASCII.
 constexpr size_t kLongestText = 1000;
+constexpr size_t kLinesKept = 64 * 1024;
+constexpr auto kBetweenFlushes = std::chrono::milliseconds(500);
 
 std::mutex output;
 
-void append_quoted(std::string& line, const std::string& text) {
-  line += '"';
+std::string quoted(const std::string& text) {
+  std::string line = "\"";
   for (unsigned char c : text.substr(0, kLongestText)) {
     if (c == '"' || c == '\\') {
       line += '\\';
@@ -20,43 +22,60 @@ void append_quoted(std::string& line, const std::string& text) {
       line += c < 0x20 || c > 0x7e ? '?' : static_cast<char>(c);
     }
   }
-  line += '"';
+  return line + '"';
+}
+
+void write(const std::string& lines) {
+  std::lock_guard<std::mutex> lock(output);
+  std::fwrite(lines.data(), 1, lines.size(), stdout);
+  std::fflush(stdout);
 }
 
 }  // namespace
 
-Event::Event(const std::string& name) : line_("{") { add("event", name); }
-
-Event& Event::key(const char* name) {
-  if (line_.size() > 1) line_ += ',';
-  append_quoted(line_, name);
-  line_ += ':';
+Fields& Fields::raw(const char* key, const std::string& json) {
+  if (!text_.empty()) text_ += ',';
+  text_ += quoted(key) + ':' + json;
   return *this;
 }
 
-Event& Event::add(const char* name, const std::string& value) {
-  key(name);
-  append_quoted(line_, value);
-  return *this;
-}
+Fields& Fields::add(const char* key, const std::string& value) { return raw(key, quoted(value)); }
 
-Event& Event::add(const char* name, double value) {
+Fields& Fields::add(const char* key, double value) {
   char text[40];
-  std::snprintf(text, sizeof text, "%.3f", value);
-  key(name).line_ += text;
-  return *this;
+  std::snprintf(text, sizeof text, "%.4f", value);
+  return raw(key, text);
 }
 
-Event& Event::add(const char* name, uint64_t value) {
-  key(name).line_ += std::to_string(value);
-  return *this;
+Fields& Fields::add(const char* key, bool value) { return raw(key, value ? "true" : "false"); }
+
+Fields& Fields::add(const char* key, uint64_t value) { return raw(key, std::to_string(value)); }
+
+Fields& Fields::add(const char* key, int64_t value) { return raw(key, std::to_string(value)); }
+
+Fields& Fields::add(const char* key, const std::vector<Fields>& objects) {
+  std::string list;
+  for (const Fields& object : objects) list += (list.empty() ? "" : ",") + object.object();
+  return raw(key, '[' + list + ']');
 }
 
-void Event::send() {
-  line_ += "}\n";
-  std::lock_guard<std::mutex> lock(output);
-  std::fwrite(line_.data(), 1, line_.size(), stdout);
-  std::fflush(stdout);
+Fields event(const char* name) { return Fields().add("event", name); }
+
+void send(const Fields& event) { write(event.object() + '\n'); }
+
+void SampleLog::add(uint32_t index, uint64_t round, double ms) {
+  const Fields line =
+      event("sample").add("index", static_cast<uint64_t>(index)).add("round", round).add("ms", ms);
+  lines_ += line.object() + '\n';
+  const auto now = std::chrono::steady_clock::now();
+  if (now - last_ < kBetweenFlushes && lines_.size() < kLinesKept) return;
+  flush();
+  last_ = now;
+}
+
+void SampleLog::flush() {
+  if (!lines_.empty()) write(lines_);
+  lines_.clear();
 }
 
 Heartbeat::Heartbeat(std::chrono::milliseconds period)
@@ -74,7 +93,7 @@ Heartbeat::~Heartbeat() {
 void Heartbeat::beat(std::chrono::milliseconds period) {
   std::unique_lock<std::mutex> lock(mutex_);
   while (!stopped_.wait_for(lock, period, [this] { return stop_; })) {
-    Event("heartbeat").add("sample", sample_.load()).send();
+    send(event("heartbeat").add("sample", sample_.load()));
   }
 }
 

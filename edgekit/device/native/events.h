@@ -7,13 +7,15 @@
 #include <condition_variable>
 #include <cstdint>
 #include <mutex>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <vector>
 
 namespace edgekit {
 
-// Something that ends the run. `code` is stable; `status` is ExecuTorch's error number or 0.
+// Something that ends the run. `code` is stable; `status` is the runtime's error number or 0.
 class Failure : public std::runtime_error {
  public:
   Failure(std::string code, const std::string& message, uint32_t status = 0)
@@ -23,21 +25,45 @@ class Failure : public std::runtime_error {
   uint32_t status;
 };
 
-// Builds one line: Event("sample").add("index", 3).add("ms", 1.25).send().
-class Event {
+// The members of one JSON object. An empty optional is null.
+class Fields {
  public:
-  explicit Event(const std::string& name);
+  Fields& add(const char* key, const std::string& value);
+  Fields& add(const char* key, double value);
+  Fields& add(const char* key, bool value);
+  Fields& add(const char* key, uint64_t value);
+  Fields& add(const char* key, int64_t value);
+  Fields& add(const char* key, const std::vector<Fields>& objects);
+  template <typename T>
+  Fields& add(const char* key, const std::optional<T>& value) {
+    return value ? add(key, *value) : raw(key, "null");
+  }
+  Fields& add(const char* key, const char* value) { return add(key, std::string(value)); }
 
-  Event& add(const char* key, const std::string& value);
-  Event& add(const char* key, double value);
-  Event& add(const char* key, uint64_t value);
-  // Writes the line whole and flushes it; safe from several threads.
-  void send();
+  std::string object() const { return '{' + text_ + '}'; }
 
  private:
-  Event& key(const char* name);
+  Fields& raw(const char* key, const std::string& json);
 
-  std::string line_;
+  std::string text_;
+};
+
+// Starts the members of an event: send(event("sample").add("index", 3).add("ms", 1.25)).
+Fields event(const char* name);
+// Writes the line whole and flushes it; safe from several threads.
+void send(const Fields& event);
+
+// Times of samples, written together now and then, so that no timed call waits for a reader.
+class SampleLog {
+ public:
+  ~SampleLog() { flush(); }
+  // Between two timed calls only.
+  void add(uint32_t index, uint64_t round, double ms);
+  void flush();
+
+ private:
+  std::string lines_;
+  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
 };
 
 // Says every few seconds that the process is alive, until destroyed.

@@ -1,0 +1,277 @@
+"""A phone as a place: the same jobs as on this machine, over adb, and nothing left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import posixpath
+import re
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from edgekit.bundle.disk import as_write_errors
+from edgekit.device import adb as adb_program
+from edgekit.device import health, inventory, phone, runner, stream
+from edgekit.device import job as jobs
+from edgekit.device.adb import Adb
+from edgekit.device.job import Job
+from edgekit.device.protocol import Event, clean, drive
+from edgekit.device.pull import pull
+from edgekit.device.push import Pushed, check_name, push
+from edgekit.device.session import NOTE, Session
+from edgekit.device.shell import Shell
+from edgekit.errors import (
+    DeviceReplyRefused,
+    DeviceTimeout,
+    EdgekitError,
+    InternalError,
+    RunnerKilled,
+    SpecError,
+    TemporaryFailure,
+    Unsupported,
+)
+
+MACHINE, ABI = "aarch64", "arm64-v8a"
+JOB = "job.txt"
+# A living runner has a heartbeat every 5 s.
+SILENCE = 30.0
+_CLOSING_SECONDS = 5.0
+_DEATH = re.compile(r"lowmemorykiller|lmkd|out of memory|oom|killing|fatal signal|tombstone", re.I)
+_PROGRAM = "ld-linux-aarch64"
+
+
+def open_phone(
+    serial: str | None = None,
+    *,
+    adb: Adb | None = None,
+    wait: float = 0,
+    keep: bool = False,
+    silence: float = SILENCE,
+) -> PhonePlace:
+    """Open a session on a phone; close it, or use it as a context manager.
+
+    Args:
+        serial: which phone; see ``inventory.choose``.
+        adb: the program to reach it with; the one that ``adb.find`` finds unless given.
+        wait: seconds to wait for the phone to be connected and allowed.
+        keep: leave the files on the phone when it is closed, for the next time.
+        silence: seconds without a word after which a runner counts as hung.
+
+    Raises:
+        AdbMissing, AdbServerFailed: there is no working adb.
+        DeviceMissing, DeviceAmbiguous, DeviceUnauthorized, DeviceOffline: which phone is meant, or
+            that it cannot be used.
+        Unsupported: the phone runs no 64-bit Arm programs.
+    """
+    program = adb_program.find() if adb is None else adb
+    chosen = inventory.choose(program, serial, wait=wait)
+    facts = phone.about(Shell(program, chosen))
+    if facts.abis and ABI not in facts.abis:
+        raise Unsupported(
+            f"{clean(chosen)} runs {', '.join(facts.abis)} and not {ABI}",
+            hint="The runner is made for 64-bit Arm phones.",
+        )
+    session = Session(program, chosen, keep=keep)
+    session.__enter__()
+    return PhonePlace(session, facts, silence)
+
+
+class PhonePlace:
+    """An open session on one phone. See ``places.Place`` for what is not described here.
+
+    Attributes:
+        name: maker, model and serial.
+        serial: of the phone.
+        session: its folder and what it changed.
+        pushes: what each copy did, in order.
+    """
+
+    kind: Literal["phone"] = "phone"
+
+    def __init__(self, session: Session, facts: phone.Phone, silence: float) -> None:
+        """Use ``open_phone``."""
+        self.session = session
+        self.serial = session.shell.serial
+        self.name = _name(facts)
+        self.pushes: list[Pushed] = []
+        self._facts = facts
+        self._silence = silence
+        self._runners: dict[str, Path] = {}
+
+    def put(self, files: Mapping[str, Path]) -> None:
+        """Copy files into the working folder; those that are there already stay."""
+        for name in files:
+            if name in {JOB, NOTE, *jobs.RUNTIMES}:
+                raise SpecError(f"{name} is a name of the phone's own", hint="Choose another.")
+        self._push(files, self.session.folder)
+
+    def run(
+        self,
+        job: Job,
+        *,
+        timeout: float,
+        on_event: Callable[[Event], None] = lambda event: None,
+    ) -> Event:
+        """Run one job to its end.
+
+        Raises:
+            Unavailable: the runner for the job's runtime is not built.
+            RunnerKilled: the phone ended it, or it crashed; the reason where the phone tells.
+            DeviceReplyRefused: it printed what its protocol does not allow.
+            DeviceTimeout: it hung, or took longer than ``timeout``.
+            EdgekitError: what the runner reports, and the phone's other faults.
+        """
+        words = self._start(job.runtime)
+        self._write_job(job)
+        progress = _Progress(on_event)
+        shell = self.session.shell
+        try:
+            return drive(
+                shell.argv([*words, "--job", JOB], cwd=self.session.folder),
+                where=self.name,
+                cwd=Path(tempfile.gettempdir()),
+                timeout=timeout,
+                env=self.session.adb.variables(),
+                on_event=progress,
+                silence=min(self._silence, timeout),
+                explain=lambda status, tail: shell.ended(progress.status or status, tail),
+            )
+        except BaseException as error:
+            self._stop(progress.pid)
+            if isinstance(error, EdgekitError):
+                raise self._in_words(error, progress) from error
+            raise
+
+    def fetch(self, name: str, into: Path) -> None:
+        """Copy one file out of the working folder."""
+        path = posixpath.join(self.session.folder, check_name(name))
+        shell = self.session.shell
+        pull(self.session.adb, shell, path, into, most=stream.MOST_BYTES)
+
+    def environment(self) -> dict[str, Any]:
+        """The phone's own facts, and the runners that were brought to it."""
+        runners = {name: folder.name for name, folder in self._runners.items()}
+        return {**self._facts.as_dict(), "runners": runners}
+
+    def health(self) -> dict[str, Any]:
+        """Battery, heat, clocks, memory and screen as they are now."""
+        return health.read(self.session.shell).as_dict()
+
+    def copied(self) -> dict[str, Any]:
+        """What went to the phone so far: files, bytes, those that were there already, seconds."""
+        return {
+            "files": sum(done.files for done in self.pushes),
+            "bytes": sum(done.bytes for done in self.pushes),
+            "resumed": sum(done.resumed for done in self.pushes),
+            "sent": sum(done.sent for done in self.pushes),
+            "seconds": round(sum(done.seconds for done in self.pushes), 3),
+            "checksum": self.pushes[0].checksum if self.pushes else None,
+        }
+
+    def close(self) -> None:
+        """Remove the folder, unless it is to be kept, and give the settings back."""
+        self.session.close()
+
+    def __enter__(self) -> PhonePlace:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self.close()
+
+    def _push(self, files: Mapping[str, Path], folder: str) -> None:
+        self.pushes.append(push(self.session.adb, self.session.shell, files, folder))
+
+    def _start(self, runtime: jobs.Runtime) -> list[str]:
+        """The words that start a runtime's runner in the working folder; it is there by then."""
+        folder = self._runners.get(runtime)
+        if folder is None:
+            folder = runner.built(MACHINE, runtime)
+            files = {path.name: path for path in sorted(folder.iterdir())}
+            self._push(files, posixpath.join(self.session.folder, runtime))
+            self._runners[runtime] = folder
+        return _moved(folder, runtime)
+
+    def _write_job(self, job: Job) -> None:
+        with tempfile.TemporaryDirectory(prefix="edgekit-job-") as name:
+            path = Path(name, JOB)
+            with as_write_errors(path):
+                path.write_text(jobs.text(job), encoding="ascii", newline="\n")
+            self._push({JOB: path}, self.session.folder)
+
+    def _stop(self, pid: int | None) -> None:
+        """End a runner that may still be at work; adbd ends most when the connection closes."""
+        if pid is not None:
+            with contextlib.suppress(EdgekitError):
+                words = ["kill", "-9", str(pid)]
+                self.session.shell.run(words, check=False, timeout=_CLOSING_SECONDS)
+
+    def _in_words(self, error: EdgekitError, progress: _Progress) -> EdgekitError:
+        """The error with what this place knows: how far it came, and what the phone logged."""
+        done = f" (after {progress.samples} samples)" if progress.samples else ""
+        if isinstance(error, RunnerKilled):
+            logged = self._last_log(progress.pid)
+            told = f"; the phone's log: {logged[-1]}" if logged else ""
+            return RunnerKilled(
+                f"{error.message}{done}{told}",
+                hint=error.hint,
+                **{**error.details, "samples": progress.samples, "log": logged},
+            )
+        if isinstance(error, InternalError) and error.details.get("malformed"):
+            return DeviceReplyRefused(f"{self.name}: {error.message}{done}")
+        if type(error) is TemporaryFailure:
+            return DeviceTimeout(
+                f"{error.message}{done}", hint="Unlock the phone, let it cool, and try again."
+            )
+        return error
+
+    def _last_log(self, pid: int | None) -> list[str]:
+        """Lines of the phone's log about the end of the runner; empty where it tells nothing."""
+        words = ["logcat", "-d", "-v", "threadtime", "-t", "500"]
+        with contextlib.suppress(EdgekitError):
+            reply = self.session.shell.run(words, check=False, timeout=_CLOSING_SECONDS)
+            names = [_PROGRAM, *([] if pid is None else [rf"\b{pid}\b"])]
+            about = re.compile("|".join(names))
+            lines = [line for line in reply.text.splitlines() if _DEATH.search(line)]
+            return [clean(line, most=200) for line in lines if about.search(line)][-5:]
+        return []
+
+
+class _Progress:
+    """Passes a runner's events on and keeps what is needed when it ends badly."""
+
+    def __init__(self, on_event: Callable[[Event], None]) -> None:
+        self._on_event = on_event
+        self.pid: int | None = None
+        self.samples = 0
+        self.status: int | None = None
+
+    def __call__(self, event: Event) -> None:
+        if event["event"] == "exit":
+            # Of the shell, on phones whose adb has no other way to tell a status.
+            self.status = _whole(event.get("status"))
+            return
+        if event["event"] == "hello":
+            self.pid = _whole(event.get("pid"))
+        elif event["event"] == "sample":
+            self.samples += 1
+        self._on_event(event)
+
+
+def _whole(value: object) -> int | None:
+    """A small positive number; an event comes from the phone and may hold anything."""
+    return value if type(value) is int and 0 < value < 2**31 else None
+
+
+def _moved(folder: Path, runtime: str) -> list[str]:
+    """The start words of a runner's record, for a runner in a sub-folder named ``runtime``."""
+    start = json.loads((folder / runner.RECORD).read_bytes())["start"]
+    return [
+        f"./{runtime}" if word == "." else word.replace("./", f"./{runtime}/", 1) for word in start
+    ]
+
+
+def _name(facts: phone.Phone) -> str:
+    maker = "" if facts.model.startswith(facts.manufacturer) else f"{facts.manufacturer} "
+    return f"{maker}{facts.model} ({clean(facts.serial, most=80)})".strip()
