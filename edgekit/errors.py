@@ -249,6 +249,9 @@ class DeviceReplyRefused(InputRefused):
     """What the phone sent back is not what its protocol allows."""
 
     code = "device-reply"
+    default_hint = (
+        "edgekit's own programs never send this: try again, and if it stays, restart the phone."
+    )
 
 
 class RunnerKilled(InternalError):
