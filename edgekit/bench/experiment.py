@@ -20,6 +20,7 @@ from edgekit.bench.schedule import Request
 from edgekit.bench.summary import summarise
 from edgekit.bench.where import OpenPlace
 from edgekit.device.places import Place
+from edgekit.device.places.phone import PhonePlace
 from edgekit.errors import EdgekitError, OutputExists, SpecError
 from edgekit.stages import ProgressCallback, Stages
 
@@ -58,7 +59,8 @@ def bench(
         request: what to measure.
         open_place: opens the place, given the runtimes, when everything else is checked.
         out: the record's file, whole after every block.
-        force: replace a record that is there; measure with a nearly empty battery.
+        force: replace a record that is there; measure with a nearly empty battery or behind a
+            lock screen.
         resume: continue the record in ``out``.
         progress: told of each block.
 
@@ -66,7 +68,8 @@ def bench(
         SpecError: a length, an artifact or an option that does not fit; a resumed record of
             another experiment.
         OutputExists: ``out`` is there and is not to be replaced.
-        DeviceUnready: the battery is nearly empty.
+        DeviceUnready: the battery is nearly empty, or the screen is locked.
+        DeviceStorageFull: not all that a phone needs fits there; nothing was copied.
         EdgekitError: what the place raises; the record then has ``complete: false``, the blocks so
             far and the reason.
     """
@@ -87,7 +90,8 @@ def bench(
                 "an emulated processor cannot say which thread count is best",
                 hint="Name the counts, such as --threads 1,2.",
             )
-        warnings = validity.check_battery(place.health(), force=force)
+        now = place.health()
+        warnings = validity.check_battery(now, force=force) + validity.check_lock(now, force=force)
         environment = place.environment()
         planned = schedule.plan(request, lengths, surroundings.processors(environment))
         ready = _prepare(place, planned, entries, Path(name))
@@ -115,6 +119,9 @@ def _prepare(place: Place, planned: Plan, entries: Sequence[Entry], scratch: Pat
                 inputs.write(scratch / stored, entry, length)
                 files[stored] = scratch / stored
             streams[name, length] = stored
+    if isinstance(place, PhonePlace):
+        sizes = {name: path.stat().st_size for name, path in files.items()}
+        place.require_room(sizes, list(dict.fromkeys(runtime for runtime, _ in models.values())))
     place.put(files)
     return Bench(place, planned, models, streams)
 

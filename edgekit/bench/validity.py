@@ -35,6 +35,22 @@ def check_battery(health: Readings, *, force: bool = False) -> list[str]:
     return [f"the battery is at {percent:.0f} %: figures may be those of a phone that saves power"]
 
 
+def check_lock(health: Readings, *, force: bool = False) -> list[str]:
+    """Warnings about the lock screen.
+
+    Raises:
+        DeviceUnready: it shows, and ``force`` was not given.
+    """
+    if health.get("locked") is not True:
+        return []
+    if not force:
+        raise DeviceUnready(
+            "the screen is locked: a phone may slow down what runs behind it",
+            hint="Unlock the phone, or pass --force to measure all the same.",
+        )
+    return ["the screen was locked: figures may be those of a phone that rests"]
+
+
 def reasons(
     before: Readings,
     after: Readings,

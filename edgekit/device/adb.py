@@ -99,13 +99,42 @@ class Adb:
             DeviceReplyRefused: it said more than ``most``.
             EdgekitError: with ``check``, the failure that adb named (see ``faults``).
         """
-        command = self.argv(words, serial)
-        if any("\0" in word for word in command):
-            raise SpecError("a word with a NUL byte cannot be given to adb")
-        reply = self._collect(command, words, serial, timeout, most)
+        reply = self._collect(words, serial, timeout, most)
         if check and reply.status != 0:
             raise self.failure(words, reply, serial)
         return reply
+
+    def start(
+        self, words: Sequence[str], *, serial: str | None = None, listen: bool = True
+    ) -> subprocess.Popen[bytes]:
+        """Start adb and leave the waiting to the caller, who also ends it.
+
+        Args:
+            words: adb's own words.
+            serial: the phone that it is about.
+            listen: take its stdout; else it is dropped. Stderr is always taken.
+
+        Raises:
+            AdbMissing: the program cannot be started.
+            SpecError: a word has a NUL byte.
+        """
+        command = self.argv(words, serial)
+        if any("\0" in word for word in command):
+            raise SpecError("a word with a NUL byte cannot be given to adb")
+        try:
+            return subprocess.Popen(
+                command,
+                env=self.variables(),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE if listen else subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                # Ctrl-C is for us to handle; a half-finished restore would be worse.
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise AdbMissing(
+                f"adb cannot be started: {clean(self.program)}: {error.strerror}"
+            ) from error
 
     def failure(
         self, words: Sequence[str], reply: Reply, serial: str | None = None
@@ -122,27 +151,9 @@ class Adb:
         )
 
     def _collect(
-        self,
-        command: list[str],
-        words: Sequence[str],
-        serial: str | None,
-        timeout: float,
-        most: int,
+        self, words: Sequence[str], serial: str | None, timeout: float, most: int
     ) -> Reply:
-        try:
-            process = subprocess.Popen(
-                command,
-                env=self.variables(),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                # Ctrl-C is for us to handle; a half-finished restore would be worse.
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise AdbMissing(
-                f"adb cannot be started: {clean(self.program)}: {error.strerror}"
-            ) from error
+        process = self.start(words, serial=serial)
         try:
             deadline = time.monotonic() + timeout
             stdout, stderr = _read(process, deadline, most)

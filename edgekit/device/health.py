@@ -104,13 +104,22 @@ def read(shell: Shell) -> Health:
         power_saver={"0": False, "1": True}.get(saver),
         thermal_status=_thermal(shell.ask(THERMAL)),
         screen_on=_awake(shell.ask(POWER)),
-        locked=_locked(shell.ask(WINDOW)),
+        locked=locked(shell),
         memory_free=memory_bytes(shell.ask(MEMINFO)).get("MemAvailable"),
         cpus=_cpus(shell),
         charge_counter=whole(battery.get("Charge counter"), 0, 10**9) or None,
         current_now=whole(shell.ask(CURRENT), -(10**8), 10**8),
         battery_volts=None if millivolts is None else millivolts / 1000,
     )
+
+
+def locked(shell: Shell) -> bool | None:
+    """Whether the lock screen shows, alone; None when the phone does not say.
+
+    Raises:
+        EdgekitError: the phone went away or does not answer.
+    """
+    return _locked(shell.ask(WINDOW))
 
 
 def _cpus(shell: Shell) -> tuple[Cpu, ...]:

@@ -6,7 +6,6 @@ import os
 import posixpath
 import subprocess
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 from edgekit.bundle.disk import as_write_errors, require_space
@@ -51,7 +50,7 @@ def pull(adb: Adb, shell: Shell, path: str, into: Path, *, most: int) -> None:
     require_space(into.parent, size)
     part = into.with_name(f"{into.name}{PART}")
     try:
-        reply = _received(adb.argv(["pull", path, str(part)], shell.serial), adb, part, size)
+        reply = _received(adb, shell.serial, path, part, size)
         if reply.status != 0:
             raise adb.failure(["pull"], reply, shell.serial)
         there = digests(shell, [path], size)
@@ -87,17 +86,10 @@ def _remote_size(shell: Shell, path: str) -> int:
     return int(digits)
 
 
-def _received(words: Sequence[str], adb: Adb, part: Path, size: int) -> Reply:
+def _received(adb: Adb, serial: str, path: str, part: Path, size: int) -> Reply:
     """Let adb write ``part``, and stop it when more comes than the phone announced."""
     deadline = time.monotonic() + 60 + size / SLOWEST_LINK
-    with subprocess.Popen(
-        words,
-        env=adb.variables(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    ) as process:
+    with adb.start(["pull", path, str(part)], serial=serial, listen=False) as process:
         try:
             while True:
                 try:

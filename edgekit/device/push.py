@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit.device.adb import Adb
-from edgekit.device.phone import DF, storage_bytes
+from edgekit.device.phone import DF, storage_bytes, whole
 from edgekit.device.protocol import clean
 from edgekit.device.shell import Shell
 from edgekit.errors import (
@@ -172,6 +172,27 @@ def require_room(shell: Shell, need: int) -> None:
         raise _full(shell.serial, wanted, have)
 
 
+def require_room_for(shell: Shell, copies: Mapping[str, int]) -> None:
+    """The same for several pushes together, before the first of them.
+
+    What lies there needs no room: it stays, or is removed before its successor comes.
+
+    Args:
+        shell: of the phone.
+        copies: absolute path on the phone -> bytes that will lie there.
+
+    Raises:
+        DeviceStorageFull: need and have are named.
+        EdgekitError: the phone's other faults.
+    """
+    staged = {path: _part(path) for path in copies}
+    there = _sizes(shell, [*staged, *staged.values()])
+    lacking = (
+        size - there.get(path, 0) - there.get(staged[path], 0) for path, size in copies.items()
+    )
+    require_room(shell, sum(max(0, size) for size in lacking))
+
+
 def free_bytes(shell: Shell) -> int | None:
     """Free bytes under /data/local/tmp, as df says; None when its answer is not understood."""
     return storage_bytes(shell.ask(DF))
@@ -201,6 +222,19 @@ def _present(shell: Shell, folder: str, files: Mapping[str, Path], size: int) ->
     named = {**paths, **parts}
     stale = [path for path, digest in there.found.items() if digest != wanted[named[path]]]
     return _There(there.checksum, wanted, whole, left - whole, stale)
+
+
+def _part(path: str) -> str:
+    folder, name = posixpath.split(path)
+    return posixpath.join(folder, PART, name)
+
+
+def _sizes(shell: Shell, paths: Sequence[str]) -> dict[str, int]:
+    """Bytes of those of our paths that the phone has and tells."""
+    # Its status says that a path is not there; the others are told all the same.
+    reply = shell.run(["stat", "-c", "%s %n", *paths], check=False, most=2**20)
+    told = (line.strip().partition(" ") for line in reply.text.splitlines())
+    return {path: size for number, _, path in told if (size := whole(number, 0, 2**50)) is not None}
 
 
 def _send(adb: Adb, shell: Shell, local: Path, path: str, size: int) -> None:

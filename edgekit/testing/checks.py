@@ -11,11 +11,9 @@ from edgekit.errors import InternalError, ParityFailed
 from edgekit.runtime.encode import unpad
 from edgekit.tasks import task
 from edgekit.testing.labelled import Example, Score, score
-from edgekit.testing.plan import Plan
+from edgekit.testing.plan import BATCH, Plan
 from edgekit.testing.replay import replay
 from edgekit.verify import measured
-
-_BATCH = 1024
 
 OnEvent = Callable[[Event], None]
 
@@ -88,5 +86,5 @@ def _runtime(plan: Plan, hop: HopQuality) -> str:
 
 def _batches(examples: Sequence[Example]) -> Iterator[Sequence[Example]]:
     """Some at a time, so that neither this machine nor the phone holds the inputs of all."""
-    for start in range(0, len(examples), _BATCH):
-        yield examples[start : start + _BATCH]
+    for start in range(0, len(examples), BATCH):
+        yield examples[start : start + BATCH]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
 
 from edgekit.bundle import goldens
 from edgekit.bundle.goldens import Golden
@@ -15,6 +18,11 @@ from edgekit.runtime.encode import Encoder
 from edgekit.testing import labelled
 from edgekit.testing.labelled import Example
 from edgekit.verify import chosen, refuse_incomplete
+
+# Examples at a time, so that neither this machine nor a phone holds the inputs of all.
+BATCH = 1024
+# What a stream adds to a tensor, about.
+_TENSOR_HEAD = 64
 
 
 @dataclass(frozen=True)
@@ -28,6 +36,7 @@ class Plan:
         goldens: the bundle's samples.
         encoder: turns texts into inputs here; no text travels.
         examples: a labelled file's lines; empty without one.
+        input_bytes: of the largest set of inputs that lies at a place at one time.
     """
 
     folder: Path
@@ -36,6 +45,7 @@ class Plan:
     goldens: tuple[Golden, ...]
     encoder: Encoder
     examples: tuple[Example, ...]
+    input_bytes: int
 
 
 def prepare(folder: Path, runtimes: Sequence[str] | None = None, data: Path | None = None) -> Plan:
@@ -58,11 +68,26 @@ def prepare(folder: Path, runtimes: Sequence[str] | None = None, data: Path | No
     refuse_incomplete(manifest, samples, artifacts)
     encoder = Encoder(folder, manifest)
     examples = labelled.read(data, manifest) if data is not None else []
+    sizes = []
     for example in examples:
         try:
-            encoder.encode(example.text)
+            sizes.append(_bytes(encoder.encode(example.text)))
         except TextRefused as refused:
             raise TextRefused(
                 f"{data}, line {example.line}: {refused.message}", hint=refused.hint
             ) from None
-    return Plan(folder, manifest, tuple(artifacts), tuple(samples), encoder, tuple(examples))
+    goldens_bytes = sum(_bytes(sample.inputs) for sample in samples)
+    batches = (sum(sizes[start : start + BATCH]) for start in range(0, len(sizes), BATCH))
+    return Plan(
+        folder=folder,
+        manifest=manifest,
+        artifacts=tuple(artifacts),
+        goldens=tuple(samples),
+        encoder=encoder,
+        examples=tuple(examples),
+        input_bytes=max(goldens_bytes, *batches) if sizes else goldens_bytes,
+    )
+
+
+def _bytes(inputs: Mapping[str, NDArray[Any]]) -> int:
+    return sum(tensor.nbytes + _TENSOR_HEAD for tensor in inputs.values())

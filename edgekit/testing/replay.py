@@ -16,7 +16,7 @@ from edgekit.device import stream
 from edgekit.device.job import Job, Runtime
 from edgekit.device.places import Place
 from edgekit.device.protocol import Event
-from edgekit.errors import DeviceReplyRefused, InputRefused
+from edgekit.errors import DeviceReplyRefused, InputMissing, InputRefused
 
 Outputs = dict[str, NDArray[np.float32]]
 
@@ -71,7 +71,7 @@ def replay(
             stream.write(folder / "inputs", tensors)
         place.put({"inputs": folder / "inputs"})
         place.run(job, timeout=timeout, on_event=on_event)
-        place.fetch("outputs", folder / "outputs")
+        _fetch(place, folder / "outputs")
         try:
             answers = stream.read(folder / "outputs")
         except InputRefused as error:
@@ -84,6 +84,16 @@ def replay(
         )
     pairs = enumerate(zip(samples, answers, strict=True))
     return [_named(signature, *pair, f"{place.name}, sample {n}") for n, pair in pairs]
+
+
+def _fetch(place: Place, into: Path) -> None:
+    try:
+        place.fetch("outputs", into)
+    except InputMissing:
+        raise DeviceReplyRefused(
+            f"{place.name}: the runner says that it is done, and its outputs are missing",
+            hint=_HINT,
+        ) from None
 
 
 def _named(

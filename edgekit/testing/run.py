@@ -15,7 +15,7 @@ from edgekit.errors import SpecError
 from edgekit.stages import ProgressCallback, Stages
 from edgekit.testing.fleet import visit_all
 from edgekit.testing.plan import prepare
-from edgekit.testing.report import Visit
+from edgekit.testing.report import Visit, failure_of
 from edgekit.testing.visit import ready, steps, visit
 
 PlaceName = Literal["phone", "arm64", "host"]
@@ -86,8 +86,7 @@ def check_bundle(
     made = visit(
         _opener(request), KINDS[request.place], plan, chosen, timeout=request.timeout, stages=stages
     )
-    stages.finish()
-    return [made]
+    return _finished([made], stages)
 
 
 def _everywhere(folder: Path, request: Request, progress: ProgressCallback | None) -> list[Visit]:
@@ -97,7 +96,13 @@ def _everywhere(folder: Path, request: Request, progress: ProgressCallback | Non
     stages = Stages({f"{len(phones)} phones": 1.0}, progress)
     with stages.stage(f"{len(phones)} phones"):
         made = visit_all(phones, request.words(folder), stages.note)
-    stages.finish()
+    return _finished(made, stages)
+
+
+def _finished(made: list[Visit], stages: Stages) -> list[Visit]:
+    # A failure has the last word, not "done".
+    if failure_of(made) is None:
+        stages.finish()
     return made
 
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from edgekit.bundle.manifest import ArtifactInfo
 from edgekit.device import runner
+from edgekit.device.job import Runtime
 from edgekit.device.places import Kind, Place
 from edgekit.device.places.phone import PhonePlace
 from edgekit.device.protocol import Event
@@ -88,6 +90,8 @@ def visit(
             place = opener()
         with place:
             _describe(made, place)
+            if isinstance(place, PhonePlace):
+                _look(place, plan, chosen)
             _Tester(place, plan, timeout, stages, made).run(chosen)
             _describe(made, place)
     except EdgekitError as error:
@@ -125,6 +129,19 @@ def _describe(made: Visit, place: Place) -> None:
         made.serial = place.serial
         made.copied = place.copied()
         made.remarks = list(place.session.remarks)
+
+
+def _look(phone: PhonePlace, plan: Plan, chosen: Ready) -> None:
+    """Room for all of the visit, and what is worth a remark, before anything is copied."""
+    sizes = {
+        model_name(item): (plan.folder / item.file).stat().st_size for item in chosen.artifacts
+    }
+    phone.require_room(
+        {**sizes, "inputs": plan.input_bytes},
+        [cast(Runtime, artifact.runtime) for artifact in chosen.artifacts],
+    )
+    if phone.locked():
+        phone.session.remarks.append("the screen is locked; answers do not depend on it")
 
 
 @dataclass

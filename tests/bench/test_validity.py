@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from edgekit.bench.record import Times
-from edgekit.bench.validity import check_battery, end_clock, reasons
+from edgekit.bench.validity import check_battery, check_lock, end_clock, reasons
 from edgekit.errors import DeviceUnready
 from tests.bench.scripted import COOL
 from tests.support.refusals import refused
@@ -106,3 +106,10 @@ def test_the_battery() -> None:
     assert "15" in check_battery({"battery_percent": 15})[0]
     refused(DeviceUnready, 75, "14 %", lambda: check_battery({"battery_percent": 14}))
     assert check_battery({"battery_percent": 3}, force=True) != []
+
+
+def test_the_lock_screen() -> None:
+    assert check_lock({}) == check_lock({"locked": None}) == check_lock({"locked": False}) == []
+    error = refused(DeviceUnready, 75, "locked", lambda: check_lock({"locked": True}))
+    assert "--force" in error.hint
+    assert check_lock({"locked": True}, force=True) != []

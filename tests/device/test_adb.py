@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import socket
@@ -44,7 +45,8 @@ def program(folder: Path, body: str, name: str = "adb") -> Path:
     return file
 
 
-def test_nothing_is_found(tmp_path: Path) -> None:
+def test_nothing_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "adbutils", None)  # as where it is not installed
     with pytest.raises(AdbMissing) as caught:
         adb.find({"PATH": str(tmp_path)})
     assert caught.value.exit_status == 69
@@ -58,6 +60,14 @@ def test_the_named_program_wins(tmp_path: Path) -> None:
     where = {"PATH": str(tmp_path / "path"), "ANDROID_HOME": str(tmp_path / "sdk")}
     assert adb.find({**where, "EDGEKIT_ADB": str(named)}).program == str(named)
     assert adb.find(where).program == str(tmp_path / "path" / "adb")
+
+
+def test_the_one_inside_adbutils_is_the_last_resort(tmp_path: Path) -> None:
+    if importlib.util.find_spec("adbutils") is None:
+        pytest.skip("adbutils is not installed")
+    found = adb.find({"PATH": str(tmp_path)})
+    assert Path(found.program).parts[-3:] == ("adbutils", "binaries", "adb")
+    assert found.run(["version"]).status == 0
 
 
 @pytest.mark.parametrize("variable", ["ANDROID_HOME", "ANDROID_SDK_ROOT"])

@@ -12,7 +12,8 @@ import psutil
 import pytest
 
 from edgekit.bundle.manifest import Signature
-from edgekit.device import protocol, runner, toolchain
+from edgekit.device import protocol, runner, stream, toolchain
+from edgekit.device.job import Job, text
 from edgekit.errors import (
     InputMissing,
     InputRefused,
@@ -70,6 +71,29 @@ def test_arm64_agrees(
 ) -> None:
     arm64.ensure_available(cpu)
     compare(tiny[kind], arm64.replay(tiny[kind].path, SIGNATURE, samples(), cpu=cpu), tolerance)
+
+
+@pytest.mark.arm64
+def test_the_clock_limit_is_that_of_now(
+    arm64_runner: Path, tiny: dict[str, Tiny], tmp_path: Path
+) -> None:
+    """The emulator shows it files of a processor that may run at less than it could."""
+    cpu = tmp_path / "root/sys/devices/system/cpu/cpu0/cpufreq"
+    cpu.mkdir(parents=True)
+    told = {"scaling_cur_freq": 1_500_000, "scaling_max_freq": 1_800_000}
+    for name, khz in {**told, "cpuinfo_max_freq": 2_800_000}.items():
+        (cpu / name).write_text(f"{khz}\n")
+    (cpu / "scaling_governor").write_text("walt\n")
+    stream.write(tmp_path / "in", [list(samples()[0].values())])
+    (tmp_path / "m").symlink_to(tiny["int8"].path)
+    (tmp_path / "job").write_text(text(Job(mode="goldens", model="m", inputs="in", outputs="out")))
+    emulator = ["qemu-aarch64-static", "-L", str(tmp_path / "root")]
+    words = [*emulator, *runner.command(arm64_runner), "--job", "job"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, timeout=120, check=True)
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    readings = [event["cpus"][0] for event in events if event["event"] == "environment"]
+    wanted = {"cpu": 0, "khz": 1_500_000, "max_khz": 1_800_000, "governor": "walt"}
+    assert readings == [wanted, wanted]
 
 
 @pytest.mark.arm64

@@ -12,7 +12,7 @@ import pytest
 
 from edgekit.device.adb import Adb
 from edgekit.device.pull import pull
-from edgekit.device.push import Pushed, check_name, free_bytes, push
+from edgekit.device.push import Pushed, check_name, free_bytes, push, require_room_for
 from edgekit.device.shell import Shell
 from edgekit.errors import (
     DevicePermission,
@@ -157,6 +157,30 @@ def test_a_full_phone_is_named_before_and_during(
     phone.faults.storage_full_after = None
     push(adb, shell, {"big": path}, FOLDER)
     assert list(lying(phone)) == ["big"]
+
+
+@pytest.mark.parametrize("shell_v2", [True, False])
+def test_one_sum_for_several_pushes(
+    adb: Adb, make_phone: MakePhone, tmp_path: Path, shell_v2: bool
+) -> None:
+    """What lies there, also half of it in .part, needs no more room than it has."""
+    phone = make_phone(24, shell_v2=shell_v2, terminal=not shell_v2)
+    shell = Shell(adb, phone.serial)
+    there = phone.root / FOLDER.removeprefix("/data/local/tmp/")
+    (there / ".part").mkdir(parents=True)
+    (there / "whole").write_bytes(bytes(1_000_000))
+    (there / ".part" / "half").write_bytes(bytes(600_000))
+    (there / "larger").write_bytes(bytes(900_000))
+    sizes = {"whole": 1_000_000, "half": 1_000_000, "larger": 1, "new": 500_000}
+    copies = {f"{FOLDER}/{name}": size for name, size in sizes.items()}
+    lying = 2_500_000  # df counts these as used
+    phone.storage_free = lying + 1_000_000
+    require_room_for(shell, copies)
+    phone.storage_free = lying + 980_000
+    error = refused(DeviceStorageFull, 74, "have 0.9 MiB", lambda: require_room_for(shell, copies))
+    assert error.details["need_bytes"] == 990_000
+    assert error.details["have_bytes"] == pytest.approx(980_000, abs=1024)
+    assert phone.unknown == []
 
 
 def test_a_refusing_phone(

@@ -54,6 +54,18 @@ def test_a_battery_that_is_nearly_empty(
     assert_clean(phone)
 
 
+def test_a_locked_screen(program: Program, phone: ScriptedPhone, tiny_bundle: Path) -> None:
+    phone.faults.locked = True
+    ended = program("bench", tiny_bundle, *QUICK, "--json")
+    ended.failed("device-unready", 75, "the screen is locked", "--force")
+    assert timed(phone) == 0
+    assert_clean(phone)
+    forced = program("bench", tiny_bundle, *QUICK, "--force", "--json")
+    assert forced.status == 0, forced.err
+    assert any("the screen was locked" in line for line in record(program)["warnings"])
+    assert_clean(phone)
+
+
 def test_a_hot_phone_never_counts(
     program: Program, phone: ScriptedPhone, tiny_bundle: Path
 ) -> None:

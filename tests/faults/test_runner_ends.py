@@ -36,6 +36,17 @@ def test_nothing_is_wrong(
     assert_clean(phone)
 
 
+def test_a_locked_screen_is_a_remark(
+    program: Program, phone: ScriptedPhone, tiny_bundle: Path
+) -> None:
+    phone.faults.locked = True
+    ended = program("test", tiny_bundle, *ARTIFACT)
+    assert ended.status == 0, ended.err
+    assert "note: the screen is locked; answers do not depend on it" in ended.out
+    assert "done in" in ended.err
+    assert_clean(phone)
+
+
 @pytest.mark.parametrize(
     ("number", "reason", "shell_v2"),
     [
@@ -166,6 +177,7 @@ def test_a_phone_that_computes_other_numbers(
     phone.faults.after_run = disturb
     ended = program("test", tiny_bundle, *ARTIFACT, "--json")
     ended.failed("parity-failed", 1, "model.pte")
+    assert "done in" not in ended.err
     assert_clean(phone)
 
 

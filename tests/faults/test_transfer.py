@@ -57,6 +57,20 @@ def test_too_little_room(program: Program, phone: ScriptedPhone, tiny_bundle: Pa
     assert_clean(phone)
 
 
+@pytest.mark.parametrize("verb", ["test", "bench"])
+def test_room_for_a_part_of_it_only(
+    program: Program, phone: ScriptedPhone, tiny_bundle: Path, verb: str
+) -> None:
+    """The runner's libraries alone do not fit: nothing of the rest is sent before that is told."""
+    model = (tiny_bundle / "model.pte").stat().st_size
+    phone.storage_free = 2 * model + (1 << 20)
+    ended = program(verb, tiny_bundle, *ARTIFACT, "--json")
+    error = ended.failed("device-storage-full", 74, "need", "Free some space")
+    assert error["details"]["need_bytes"] > error["details"]["have_bytes"] > 1.1 * model
+    assert phone.sandbox.pushed < 4096
+    assert_clean(phone)
+
+
 def test_full_in_mid_push(program: Program, phone: ScriptedPhone, tiny_bundle: Path) -> None:
     phone.faults.storage_full_after = 5 << 20
     ended = program("test", tiny_bundle, *ARTIFACT, "--json")

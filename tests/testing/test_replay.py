@@ -96,6 +96,13 @@ def test_rubbish_for_outputs_is_refused(
     assert "its outputs" in refused_here(plan, place).message
 
 
+def test_done_without_outputs_is_refused(
+    plan: Plan, place: LocalPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(place, "run", lambda job, **more: {"event": "done"})
+    assert "done, and its outputs are missing" in refused_here(plan, place).message
+
+
 def test_a_difference_names_artifact_place_golden_and_what_was_before(
     plan: Plan, place: LocalPlace, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -88,7 +88,8 @@ from edgekit.cli.output import Output
 @click.option(
     "--force",
     is_flag=True,
-    help="Replace a record; measure with a nearly empty battery; compare with any baseline.",
+    help="Replace a record; measure with a nearly empty battery or a locked screen; "
+    "compare with any baseline.",
 )
 @options.verb_options
 @click.pass_obj

@@ -72,7 +72,8 @@ std::vector<Fields> cpus() {
     found.push_back(Fields()
                         .add("cpu", static_cast<int64_t>(cpu))
                         .add("khz", number_in(folder + "/cpufreq/scaling_cur_freq"))
-                        .add("max_khz", number_in(folder + "/cpufreq/cpuinfo_max_freq"))
+                        // What it may run at now: a hot phone lowers this limit.
+                        .add("max_khz", number_in(folder + "/cpufreq/scaling_max_freq"))
                         .add("governor", word_in(folder + "/cpufreq/scaling_governor")));
   }
   return found;

@@ -7,7 +7,7 @@ import json
 import posixpath
 import re
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,7 +19,7 @@ from edgekit.device.adb import Adb
 from edgekit.device.job import Job
 from edgekit.device.protocol import Event, clean, drive
 from edgekit.device.pull import pull
-from edgekit.device.push import Pushed, check_name, push
+from edgekit.device.push import Pushed, check_name, push, require_room_for
 from edgekit.device.session import NOTE, Session
 from edgekit.device.shell import Shell
 from edgekit.errors import (
@@ -100,6 +100,24 @@ class PhonePlace:
         self._silence = silence
         self._runners: dict[str, Path] = {}
 
+    def require_room(self, sizes: Mapping[str, int], runtimes: Sequence[jobs.Runtime]) -> None:
+        """Refuse before the first byte travels when not all of a visit fits.
+
+        Args:
+            sizes: name in the working folder -> bytes, of all that ``put`` will bring.
+            runtimes: whose runners will follow.
+
+        Raises:
+            DeviceStorageFull: need and have are named.
+            Unavailable: a runner is not built.
+        """
+        own = self.session.folder
+        copies = {posixpath.join(own, name): size for name, size in sizes.items()}
+        for runtime in runtimes:
+            for name, path in _files(runner.built(MACHINE, runtime)).items():
+                copies[posixpath.join(own, runtime, name)] = path.stat().st_size
+        require_room_for(self.session.shell, copies)
+
     def put(self, files: Mapping[str, Path]) -> None:
         """Copy files into the working folder; those that are there already stay."""
         for name in files:
@@ -127,6 +145,9 @@ class PhonePlace:
         self._write_job(job)
         progress = _Progress(on_event)
         shell = self.session.shell
+        if job.outputs is not None:
+            # An earlier job's answers must not pass for this one's.
+            shell.run(["rm", "-f", posixpath.join(self.session.folder, job.outputs)])
         try:
             return drive(
                 shell.argv([*words, "--job", JOB], cwd=self.session.folder),
@@ -136,7 +157,7 @@ class PhonePlace:
                 env=self.session.adb.variables(),
                 on_event=progress,
                 silence=min(self._silence, timeout),
-                explain=lambda status, tail: shell.ended(progress.status or status, tail),
+                explain=lambda status, tail: self._ended(progress, status, tail),
             )
         except BaseException as error:
             self._stop(progress.pid)
@@ -158,6 +179,10 @@ class PhonePlace:
     def health(self) -> dict[str, Any]:
         """Battery, heat, clocks, memory and screen as they are now."""
         return health.read(self.session.shell).as_dict()
+
+    def locked(self) -> bool | None:
+        """Whether the lock screen shows; None when the phone does not say."""
+        return health.locked(self.session.shell)
 
     def copied(self) -> dict[str, Any]:
         """What went to the phone so far: files, bytes, those that were there already, seconds."""
@@ -188,8 +213,7 @@ class PhonePlace:
         folder = self._runners.get(runtime)
         if folder is None:
             folder = runner.built(MACHINE, runtime)
-            files = {path.name: path for path in sorted(folder.iterdir())}
-            self._push(files, posixpath.join(self.session.folder, runtime))
+            self._push(_files(folder), posixpath.join(self.session.folder, runtime))
             self._runners[runtime] = folder
         return _moved(folder, runtime)
 
@@ -206,6 +230,15 @@ class PhonePlace:
             with contextlib.suppress(EdgekitError):
                 words = ["kill", "-9", str(pid)]
                 self.session.shell.run(words, check=False, timeout=_CLOSING_SECONDS)
+
+    def _ended(self, progress: _Progress, status: int, tail: bytes) -> EdgekitError:
+        """Why there was no last event: the phone's reason, or that its program gave none."""
+        status = progress.status or status
+        said = f"; its last words: {words}" if (words := clean(tail[-300:])) else ""
+        return self.session.shell.ended(status, tail) or DeviceReplyRefused(
+            f"{self.name}: the runner ended before its last event, after {progress.samples} "
+            f"samples and with status {status}{said}"
+        )
 
     def _in_words(self, error: EdgekitError, progress: _Progress) -> EdgekitError:
         """The error with what this place knows: how far it came, and what the phone logged."""
@@ -262,6 +295,10 @@ class _Progress:
 def _whole(value: object) -> int | None:
     """A small positive number; an event comes from the phone and may hold anything."""
     return value if type(value) is int and 0 < value < 2**31 else None
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    return {path.name: path for path in sorted(folder.iterdir())}
 
 
 def _moved(folder: Path, runtime: str) -> list[str]:
