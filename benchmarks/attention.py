@@ -29,7 +29,7 @@ from edgekit_converters.quantize.schemes import SCHEMES
 from edgekit_converters.quantize.settings import settle
 from edgekit_converters.quiet import quiet
 from edgekit_converters.source import resolve
-from edgekit_converters.tasks import Wrapped, has_token_types, head_module
+from edgekit_converters.tasks import Wrapped, has_token_types, head_module, input_names
 
 IMPLEMENTATIONS = ("eager", "sdpa", attention.NAME)
 LENGTHS = (16, 64, 128)
@@ -71,11 +71,12 @@ def main() -> None:
 
 def _captured(model: str, implementation: str) -> Captured:
     source = resolve(model)
-    head = head_module(task_of(source.folder, check(source.folder).config))
+    task = task_of(source.folder, check(source.folder).config)
+    head = head_module(task)
     loaded = load(source, head.AUTO_CLASS, may_miss=head.MAY_MISS)
     attention.register()
     loaded.model.set_attn_implementation(implementation)
-    names = head.inputs(loaded.config)
+    names = input_names(task, loaded.model, loaded.tokenizer)
     wrapped = Wrapped(loaded.model, head.head(source.folder), names, has_token_types(loaded.config))
     captured = capture(wrapped, names, head.OUTPUT, loaded.max_length)
     graph = captured.module()

@@ -42,7 +42,7 @@ from edgekit_converters.quantize.rounding import nearest
 from edgekit_converters.quantize.units import units
 from edgekit_converters.quiet import quiet
 from edgekit_converters.source import resolve
-from edgekit_converters.tasks import Wrapped, has_token_types, head_module
+from edgekit_converters.tasks import Wrapped, has_token_types, head_module, input_names
 
 ALWAYS = ("cleanup", "views")
 # Rows under this stay as they are, as the product leaves them.
@@ -173,11 +173,12 @@ def _inputs(signature: Signature, length: int) -> dict[str, np.ndarray]:
 
 def _captured(model: str) -> Captured:
     source = resolve(model)
-    head = head_module(task_of(source.folder, check(source.folder).config))
+    task = task_of(source.folder, check(source.folder).config)
+    head = head_module(task)
     loaded = load(source, head.AUTO_CLASS, may_miss=head.MAY_MISS)
     attention.register()
     loaded.model.set_attn_implementation(attention.NAME)
-    names = head.inputs(loaded.config)
+    names = input_names(task, loaded.model, loaded.tokenizer)
     wrapped = Wrapped(loaded.model, head.head(source.folder), names, has_token_types(loaded.config))
     return capture(wrapped, names, head.OUTPUT, loaded.max_length)
 

@@ -14,7 +14,7 @@ from edgekit.bundle.seal import seal
 from edgekit.bundle.staging import require_space
 from edgekit.floors import FLOORS
 from edgekit.stages import Stages
-from edgekit.tasks import Floats
+from edgekit.tasks import Floats, halves
 from edgekit_converters import card, describe, prepare
 from edgekit_converters.evaluate import samples
 from edgekit_converters.evaluate.ladder import Ladder
@@ -177,5 +177,6 @@ def _estimate(job: Job) -> int:
 
 def _cut_note(job: Job) -> list[str]:
     limit, tokenizer = job.loaded.max_length, job.loaded.tokenizer
-    long = sum(len(tokenizer.encode(text).ids) > limit for text in job.texts)
+    pairs = (halves(job.task, text) for text in job.texts)
+    long = sum(len(tokenizer.encode(*pair).ids) > limit for pair in pairs)
     return [f"{long} of {len(job.texts)} samples were cut at {limit} tokens"] if long else []

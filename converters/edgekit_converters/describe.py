@@ -33,6 +33,7 @@ from edgekit_converters.export.weights import WeightBytes
 from edgekit_converters.job import Job
 from edgekit_converters.load import Loaded
 from edgekit_converters.quantize.ledger import Row
+from edgekit_converters.tasks import check_labels, head_module
 
 _TOOLS = (
     "edgekit",
@@ -108,8 +109,10 @@ def context(job: Job) -> Context:
     loaded, config = job.loaded, job.loaded.config
     labels: tuple[str, ...] = ()
     problem = None
-    if job.task == "text-classification":
+    if head_module(job.task).LABELS:
         labels = _labels(config.id2label)
+        check_labels(job.task, labels)
+    if job.task == "text-classification":
         if config.problem_type not in _PROBLEMS:
             raise InputRefused(
                 f"unknown problem_type {config.problem_type!r} in config.json",

@@ -93,6 +93,7 @@ def load(
     tokenizer = load_tokenizer(folder.folder)
     with quiet():
         config = _config(folder)
+        auto_class = _encoder_class(config, auto_class)
         _refuse_bombs(config, auto_class, folder)
         model = _model(folder, config, auto_class, attention, may_miss)
     refuse_non_finite(model)
@@ -145,6 +146,14 @@ def _config(folder: ModelFolder) -> Any:
         )
     except Exception as error:  # any field can be wrong in any way
         raise _unusable("config.json is not valid", error) from error
+
+
+def _encoder_class(config: Any, auto_class: str) -> str:
+    """Of a model with encoder and decoder, what turns a text into vectors is the encoder alone."""
+    from transformers import MODEL_FOR_TEXT_ENCODING_MAPPING
+
+    alone = auto_class == "AutoModel" and type(config) in MODEL_FOR_TEXT_ENCODING_MAPPING
+    return "AutoModelForTextEncoding" if alone else auto_class
 
 
 def _refuse_bombs(config: Any, auto_class: str, folder: ModelFolder) -> None:

@@ -14,7 +14,8 @@ from edgekit.errors import EdgekitError, SpecError, Unsupported
 from edgekit.floors import FLOORS
 from edgekit.runtime.encode import encode
 from edgekit.stages import Stages
-from edgekit_converters import describe, graph
+from edgekit.tasks import halves
+from edgekit_converters import describe, families, graph
 from edgekit_converters.detect import task_of
 from edgekit_converters.evaluate.ladder import Ladder, climb_from, tensors
 from edgekit_converters.export.capture import Captured, capture
@@ -28,7 +29,14 @@ from edgekit_converters.quantize.decisions import Decisions
 from edgekit_converters.quantize.schemes import DEFAULT, require, scheme
 from edgekit_converters.request import Request
 from edgekit_converters.source import Source
-from edgekit_converters.tasks import Wrapped, has_token_types, head_module, sample_text
+from edgekit_converters.tasks import (
+    Wrapped,
+    adapted,
+    has_token_types,
+    head_module,
+    input_names,
+    sample_text,
+)
 
 
 @contextmanager
@@ -56,7 +64,7 @@ def or_unsupported(what: str) -> Iterator[None]:
         reason = " ".join(str(error).split())[:200]
         raise Unsupported(
             f"{what}: {type(error).__name__}: {reason}",
-            hint="BERT and DistilBERT are tried; another --runtime or --task may still work.",
+            hint="docs/families.md lists what is tried; another --runtime or --task may work.",
         ) from error
 
 
@@ -108,20 +116,21 @@ def captured_graph(job: Job) -> tuple[Captured, nn.Module]:
     Raises:
         Unsupported: the architecture cannot be captured as one graph.
     """
-    head = head_module(job.task)
-    config = job.loaded.config
+    head, limit = head_module(job.task), job.loaded.max_length
     model: Any = job.loaded.model
-    plain = head.inputs(config)
+    plain = input_names(job.task, model, job.loaded.tokenizer)
     names = (*plain, "attention_mask") if job.request.static else plain
-    types = has_token_types(config)
+    types = has_token_types(job.loaded.config)
     pooled = head.head(job.loaded.source.folder)
+    taking = adapted(job.task, model)
     attention.register()
-    wrapped = Wrapped(model, pooled, names, types)
+    wrapped = Wrapped(taking, pooled, names, types)
     with or_unsupported(f"{job.loaded.family} models cannot be captured as one graph"):
         model.set_attn_implementation(attention.NAME)
-        captured = capture(wrapped, names, head.OUTPUT, job.loaded.max_length, job.request.static)
+        with families.capturable(model, job.loaded.family, limit):
+            captured = capture(wrapped, names, head.OUTPUT, limit, job.request.static)
         model.set_attn_implementation("eager")
-    return captured, Wrapped(model, pooled, plain, types)
+    return captured, Wrapped(taking, pooled, plain, types)
 
 
 def first_rungs(job: Job, signature: Signature, eager: nn.Module) -> Ladder:
@@ -178,8 +187,8 @@ def calibration_inputs(
     """Texts as the graph's inputs, cut at the model's limit."""
     tokenizer, limit = job.loaded.tokenizer, job.loaded.max_length
     pad, mask = describe.pad_id(job.loaded), describe.mask_token(job.loaded)
-    ready = [sample_text(job.task, text, mask) for text in texts]
+    ready = (halves(job.task, sample_text(job.task, text, mask)) for text in texts)
     return [
-        tensors(encode(tokenizer, signature, text, limit, pad_id=pad, truncate=True))
-        for text in ready
+        tensors(encode(tokenizer, signature, text, limit, pair=pair, pad_id=pad, truncate=True))
+        for text, pair in ready
     ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -108,7 +107,7 @@ class Bundle:
             BundleCorrupt: a file does not match the manifest.
             ParityFailed: a hop misses its floor; the hop is named.
             SpecError: an unknown runtime or processor.
-            Unavailable: a runtime, the emulator or the arm64 runner is not installed.
+            Unavailable: a runtime, the emulator or a runner is not installed.
         """
         self._check_runtimes(runtimes or ())
         known = tuple(target_called(self.manifest.target).emulated_cpus)
@@ -120,18 +119,20 @@ class Bundle:
             return verify(self.path, runtimes=runtimes, arm64=cpus, progress=progress)
 
     def run(
-        self, texts: Iterable[str], *, runtime: str | None = None, top_k: int = 5
+        self, texts: Iterable[str], *, runtime: str | None = None, top_k: int = 5, **wanted: Any
     ) -> list[Answer]:
-        """One answer for each text: an embedding, labels with scores, or mask fills.
+        """One answer for each text: an embedding, labels with scores, spans, or mask fills.
 
         Args:
             texts: what to run; a single string is refused, it is most often a slip.
             runtime: which artifact; the first that is installed here unless given.
-            top_k: how many candidates for each mask.
+            top_k: how many candidates for each mask or question.
+            wanted: what the task takes besides its texts: ``context``, ``labels``, ``choices``,
+                ``template``, ``multi_label``, ``aggregation``; see ``edgekit.tasks.Query``.
 
         Raises:
             TextRefused: a text is empty, too long, or has no mask where one is needed.
-            SpecError: the bundle has no artifact for ``runtime``.
+            SpecError: there is no artifact for ``runtime``, or ``wanted`` does not fit the task.
             Unavailable: the runtime is not installed.
 
         Example:
@@ -139,22 +140,26 @@ class Bundle:
             >>> sorted(answer)  # doctest: +SKIP
             ['embedding', 'text']
         """
-        return list(self.answers(texts, runtime=runtime, top_k=top_k))
+        return list(self.answers(texts, runtime=runtime, top_k=top_k, **wanted))
 
     def answers(
-        self, texts: Iterable[str], *, runtime: str | None = None, top_k: int = 5
+        self, texts: Iterable[str], *, runtime: str | None = None, top_k: int = 5, **wanted: Any
     ) -> Iterator[Answer]:
         """The answers of ``run``, one by one: memory stays flat however many the texts.
 
         The request is checked and the model loaded at the call, not at the first answer.
         """
+        from edgekit.tasks import check, task
+
         if isinstance(texts, str):
             raise SpecError("texts is one string", hint="Pass a list of texts: [text].")
         if top_k < 1:
             raise SpecError(f"top_k is {top_k}", hint="Ask for at least one candidate.")
+        check(task(self.manifest.task), wanted)
         with packages_present():
             session = self.session(runtime)
-        return self._answers(session, texts, top_k)
+        named = {name: value for name, value in wanted.items() if value}
+        return self._answers(session, texts, top_k, named)
 
     def session(self, runtime: str | None = None) -> Session:
         """The loaded artifact of a runtime; it is kept until ``close``.
@@ -204,18 +209,17 @@ class Bundle:
             self._encoder = Encoder(self.path, self.manifest)
         return self._encoder
 
-    def _answers(self, session: Session, texts: Iterable[str], top_k: int) -> Iterator[Answer]:
-        from edgekit.runtime.encode import unpad
-        from edgekit.tasks import task
+    def _answers(
+        self, session: Session, texts: Iterable[str], top_k: int, wanted: dict[str, Any]
+    ) -> Iterator[Answer]:
+        from edgekit.runtime.ask import ask
+        from edgekit.tasks import Query, task
 
-        encoder = self._encode()
-        context = replace(encoder.context, top_k=top_k)
-        module = task(self.manifest.task)
+        encoder, of = self._encode(), task(self.manifest.task)
         output = self.manifest.signature.outputs[0].name
         for text in texts:
-            inputs = encoder.encode(text)
-            made, ids = unpad(session.run(inputs)[output], inputs)
-            yield module.answer(made, ids, text, context)
+            query = Query(text, **wanted)
+            yield ask(of, encoder, lambda inputs: session.run(inputs)[output], query, top_k)
 
     def _check_runtimes(self, names: Sequence[str]) -> None:
         _one_of("runtime", names, self.runtimes, where=" in this bundle")

@@ -53,6 +53,15 @@ def _one(output: Output, number: int, reply: Answer, bundle: Bundle, top_k: int)
         output.text(title)
         pairs = [(entry["label"], entry["score"]) for entry in reply["labels"][:top_k]]
         _bars(output, pairs)
+    elif "choices" in reply:
+        output.text(title)
+        _bars(output, [(entry["choice"], entry["score"]) for entry in reply["choices"]])
+    elif "answers" in reply:
+        output.text(title)
+        _spans(output, reply)
+    elif "entities" in reply:
+        output.text(title)
+        _entities(output, reply["entities"])
     elif "masks" in reply:
         output.text(title)
         _fills(output, reply, bundle.mask_token or "")
@@ -84,6 +93,26 @@ def _bars(output: Output, pairs: list[tuple[str, float]]) -> None:
     width = max((len(name) for name, _ in pairs), default=0)
     for name, score in pairs:
         output.text(f"    {name:<{width}}  {output.bar(score)} {score:6.1%}")
+
+
+def _spans(output: Output, reply: Answer) -> None:
+    """Answers with their place in the context, and the score that it does not hold one."""
+    rows = [
+        (f"{shorten(entry['answer'], 48)}  ({entry['start']}-{entry['end']})", entry["score"])
+        for entry in reply["answers"]
+    ]
+    _bars(output, [*rows, ("no answer", reply["no_answer"])])
+
+
+def _entities(output: Output, entities: list[dict[str, Any]]) -> None:
+    if not entities:
+        output.text("    no entities")
+        return
+    names = [f"{shorten(entity['word'], 40)}  {entity['label']}" for entity in entities]
+    width = max(map(len, names))
+    for name, entity in zip(names, entities, strict=True):
+        place = f"{entity['start']}-{entity['end']}"
+        output.text(f"    {name:<{width}}  {entity['score']:6.1%}  ({place})")
 
 
 def _fills(output: Output, reply: Answer, mask: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,20 @@ from edgekit.errors import BundleCorrupt, TextRefused
 from edgekit.tasks import Context
 
 Inputs = dict[str, NDArray[np.int64]]
+
+# Windows over a long second text share this many tokens, as in transformers.
+_OVERLAP = 128
+_LEAST_ROOM = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """One text or pair as inputs, and where its tokens are in it; see ``edgekit.tasks.Run``."""
+
+    inputs: Inputs
+    offsets: tuple[tuple[int, int], ...]
+    words: tuple[int | None, ...]
+    sequences: tuple[int | None, ...]
 
 
 class Encoder:
@@ -34,15 +49,16 @@ class Encoder:
         self._manifest = manifest
         self._context: Context | None = None
 
-    def encode(self, text: str, *, truncate: bool = False) -> Inputs:
-        """Named int64 inputs ``(1, tokens)`` of one text.
+    def encode(self, text: str, *, pair: str | None = None, truncate: bool = False) -> Inputs:
+        """Named int64 inputs ``(1, tokens)`` of one text, or of a pair.
 
         Args:
             text: what to encode.
+            pair: a second text.
             truncate: cut at the model's limit, keeping the closing special token.
 
         Raises:
-            TextRefused: the text is empty, not Unicode, too short for the signature, or longer than
+            TextRefused: a text is empty, not Unicode, too short for the signature, or longer than
                 the limit and not to be cut.
         """
         limit = self._manifest.limits.max_length
@@ -51,9 +67,23 @@ class Encoder:
             self._manifest.signature,
             text,
             limit,
+            pair=pair,
             pad_id=self._manifest.tokenizer.pad_token_id or 0,
             truncate=truncate,
         )
+
+    def passes(self, text: str, pair: str | None = None, *, windows: bool = False) -> list[Encoded]:
+        """One encoded text or pair; several windows over a second text that is too long.
+
+        Raises:
+            TextRefused: see ``encode``; with windows, when the first text leaves no room.
+        """
+        limit, signature = self._manifest.limits.max_length, self._manifest.signature
+        pad_id = self._manifest.tokenizer.pad_token_id or 0
+        found = [_tokens(self._tokenizer, text, pair)]
+        if windows and pair is not None and len(found[0].ids) > limit:
+            found = _windows(self._tokenizer, text, pair, limit)
+        return [_encoded(signature, encoding, text, limit, pad_id) for encoding in found]
 
     @property
     def context(self) -> Context:
@@ -90,30 +120,32 @@ def encode(
     text: str,
     limit: int,
     *,
+    pair: str | None = None,
     pad_id: int = 0,
     truncate: bool = False,
 ) -> Inputs:
-    """Inputs of one text for ``signature``; padded when its length is fixed.
+    """Inputs of one text, or of a pair, for ``signature``; padded when its length is fixed.
 
     Raises:
         TextRefused: see ``Encoder.encode``.
     """
-    if not text.strip():
-        raise TextRefused("the text is empty", hint="Give at least one word.")
-    encoding = _tokens(tokenizer, text)
-    length = len(encoding.ids)
-    if length > limit:
-        if not truncate:
-            raise TextRefused(
-                f"the text has {length} tokens, the model takes {limit}: {text[:40]!r}…",
-                hint="Shorten or split the text; edgekit never cuts it in silence.",
-                tokens=length,
-                limit=limit,
-            )
+    encoding = _tokens(tokenizer, text, pair)
+    if truncate and len(encoding.ids) > limit:
         tokenizer.enable_truncation(limit)
-        encoding = tokenizer.encode(text)
+        encoding = tokenizer.encode(text, pair)
         tokenizer.no_truncation()
-    least = signature.inputs[0].dims[1].minimum
+    return _encoded(signature, encoding, text, limit, pad_id).inputs
+
+
+def _encoded(signature: Signature, encoding: Any, text: str, limit: int, pad_id: int) -> Encoded:
+    length, least = len(encoding.ids), signature.inputs[0].dims[1].minimum
+    if length > limit:
+        raise TextRefused(
+            f"the text has {length} tokens, the model takes {limit}: {text[:40]!r}…",
+            hint="Shorten or split the text; edgekit never cuts it in silence.",
+            tokens=length,
+            limit=limit,
+        )
     # Padding without a mask would change the answer in silence.
     if length < least and all(spec.name != "attention_mask" for spec in signature.inputs):
         raise TextRefused(
@@ -122,7 +154,6 @@ def encode(
             tokens=length,
             minimum=least,
         )
-    width = max(len(encoding.ids), least)
     columns = {
         "input_ids": (encoding.ids, pad_id),
         "token_type_ids": (encoding.type_ids, 0),
@@ -131,18 +162,39 @@ def encode(
     inputs: Inputs = {}
     for spec in signature.inputs:
         values, filler = columns[spec.name]
-        row = np.full((1, width), filler, dtype=np.int64)
+        row = np.full((1, max(length, least)), filler, dtype=np.int64)
         row[0, : len(values)] = values
         inputs[spec.name] = row
-    return inputs
+    return Encoded(
+        inputs, tuple(encoding.offsets), tuple(encoding.word_ids), tuple(encoding.sequence_ids)
+    )
 
 
-def _tokens(tokenizer: Tokenizer, text: str) -> Any:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError as error:
+def _windows(tokenizer: Tokenizer, text: str, pair: str, limit: int) -> list[Any]:
+    """The first text with each part of the second; the parts overlap by up to a half."""
+    room = limit - len(tokenizer.encode(text, "").ids)
+    if room < _LEAST_ROOM:
         raise TextRefused(
-            f"the text is not valid Unicode: a lone surrogate at character {error.start}",
-            hint="It was most likely decoded from bytes that are not UTF-8.",
-        ) from None
-    return tokenizer.encode(text)
+            f"the text leaves no room for its context: the model takes {limit} tokens: "
+            f"{text[:40]!r}…",
+            hint="Shorten the question.",
+            limit=limit,
+        )
+    tokenizer.enable_truncation(limit, stride=min(_OVERLAP, room // 2), strategy="only_second")
+    first = tokenizer.encode(text, pair)
+    tokenizer.no_truncation()
+    return [first, *first.overflowing]
+
+
+def _tokens(tokenizer: Tokenizer, text: str, pair: str | None) -> Any:
+    for given in (text,) if pair is None else (text, pair):
+        if not given.strip():
+            raise TextRefused("the text is empty", hint="Give at least one word.")
+        try:
+            given.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise TextRefused(
+                f"the text is not valid Unicode: a lone surrogate at character {error.start}",
+                hint="It was most likely decoded from bytes that are not UTF-8.",
+            ) from None
+    return tokenizer.encode(text, pair)

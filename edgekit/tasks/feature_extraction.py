@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from edgekit.tasks import Context, Floats, Ids
+from edgekit.tasks import Context, Floats, Ids, Query, Run
 
 AGREEMENT = "same nearest token"
+TAKES: dict[str, bool] = {}
 
 
 def rows(output: Floats, input_ids: Ids, context: Context) -> Floats:
@@ -22,10 +24,12 @@ def agreement(reference: list[Floats], other: list[Floats]) -> float:
     return float(np.mean(same))
 
 
-def answer(output: Floats, input_ids: Ids, text: str, context: Context) -> dict[str, Any]:
+def answer(runs: Sequence[Run], query: Query, context: Context) -> dict[str, Any]:
     """Token texts beside their vectors."""
-    tokens = [context.tokens[int(i)] for i in input_ids.reshape(-1)]
-    return {"text": text, "tokens": tokens, "features": rows(output, input_ids, context).tolist()}
+    (run,) = runs
+    tokens = [context.tokens[int(i)] for i in run.ids.reshape(-1)]
+    features = rows(run.output, run.ids, context).tolist()
+    return {"text": query.text, "tokens": tokens, "features": features}
 
 
 def _own_nearest(reference: Floats, other: Floats) -> bool:

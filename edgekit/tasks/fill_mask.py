@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from edgekit.errors import TextRefused
-from edgekit.tasks import Context, Floats, Ids
+from edgekit.tasks import Context, Floats, Ids, Query, Run, probabilities
 
 AGREEMENT = "same top-1 token"
+TAKES: dict[str, bool] = {}
 
 
 def rows(output: Floats, input_ids: Ids, context: Context) -> Floats:
@@ -26,24 +28,23 @@ def agreement(reference: list[Floats], other: list[Floats]) -> float:
     return float(np.mean(same))
 
 
-def answer(output: Floats, input_ids: Ids, text: str, context: Context) -> dict[str, Any]:
+def answer(runs: Sequence[Run], query: Query, context: Context) -> dict[str, Any]:
     """Best tokens with probabilities for each mask, in reading order.
 
     Raises:
         TextRefused: the text has no mask token.
     """
-    ids = input_ids.reshape(-1)
+    (run,) = runs
+    ids = run.ids.reshape(-1)
     places = np.flatnonzero(ids == context.mask_token_id)
     if not len(places):
         mask = "" if context.mask_token_id is None else context.tokens[context.mask_token_id]
         raise TextRefused(
-            f"no mask token in {text!r}", hint=f"Put {mask} where a word should be filled in."
+            f"no mask token in {query.text!r}", hint=f"Put {mask} where a word should be filled in."
         )
-    logits = output.reshape(-1, output.shape[-1])[places].astype(np.float64)
-    exp = np.exp(logits - logits.max(axis=1, keepdims=True))
-    scores = exp / exp.sum(axis=1, keepdims=True)
+    scores = probabilities(run.output.reshape(-1, run.output.shape[-1])[places])
     fills = []
     for row in scores:
         best = np.argsort(-row, kind="stable")[: context.top_k]
         fills.append([{"token": context.tokens[i], "score": float(row[i])} for i in best])
-    return {"text": text, "masks": fills}
+    return {"text": query.text, "masks": fills}

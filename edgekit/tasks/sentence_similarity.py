@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from edgekit.tasks import Context, Floats, Ids
+from edgekit.tasks import Context, Floats, Ids, Query, Run
 
 AGREEMENT = "same nearest neighbour"
+TAKES: dict[str, bool] = {}
 
 
 def rows(output: Floats, input_ids: Ids, context: Context) -> Floats:
@@ -23,9 +25,10 @@ def agreement(reference: list[Floats], other: list[Floats]) -> float:
     return float(np.mean(_nearest(reference) == _nearest(other)))
 
 
-def answer(output: Floats, input_ids: Ids, text: str, context: Context) -> dict[str, Any]:
+def answer(runs: Sequence[Run], query: Query, context: Context) -> dict[str, Any]:
     """The embedding as a list of floats."""
-    return {"text": text, "embedding": output.reshape(-1).tolist()}
+    (run,) = runs
+    return {"text": query.text, "embedding": run.output.reshape(-1).tolist()}
 
 
 def _nearest(vectors: list[Floats]) -> np.ndarray[Any, Any]:

@@ -26,7 +26,7 @@ from edgekit_converters.quantize.schemes import SCHEMES
 from edgekit_converters.quantize.settings import settle
 from edgekit_converters.quiet import quiet
 from edgekit_converters.source import resolve
-from edgekit_converters.tasks import Wrapped, has_token_types, head_module
+from edgekit_converters.tasks import Wrapped, has_token_types, head_module, input_names
 from tests.support.models import (
     MAX_POSITIONS,
     tiny_bert,
@@ -121,7 +121,7 @@ def prepare(
     """Load and capture, as the pipeline does."""
     head = head_module(task)
     loaded = load(resolve(folder), head.AUTO_CLASS, max_length=max_length, may_miss=head.MAY_MISS)
-    plain = head.inputs(loaded.config)
+    plain = input_names(task, loaded.model, loaded.tokenizer)
     names = (*plain, "attention_mask") if static else plain
     types, pooled = has_token_types(loaded.config), head.head(folder)
     attention.register()

@@ -39,6 +39,9 @@ def test_task_of_a_sentence_transformer(tmp_path: Path) -> None:
         ("AutoModel", "feature-extraction"),
         ("AutoModelForMaskedLM", "fill-mask"),
         ("AutoModelForSequenceClassification", "text-classification"),
+        ("AutoModelForTokenClassification", "token-classification"),
+        ("AutoModelForQuestionAnswering", "question-answering"),
+        ("AutoModelForMultipleChoice", "multiple-choice"),
     ],
 )
 def test_task_of_a_head(tmp_path: Path, maker: Any, head: str, task: str) -> None:
@@ -51,8 +54,8 @@ def test_known_task_that_has_no_module(tmp_path: Path) -> None:
     error = refused(
         Unsupported,
         78,
-        "token-classification",
-        lambda: task_of(tmp_path, {"architectures": ["BertForTokenClassification"]}),
+        "automatic-speech-recognition",
+        lambda: task_of(tmp_path, {"architectures": ["Wav2Vec2ForCTC"]}),
     )
     assert all(name in error.hint for name in tasks.names())
 

@@ -20,7 +20,7 @@ from edgekit_converters.export.capture import Captured
 from edgekit_converters.export.delegates import xnnpack
 from edgekit_converters.graph import attention, repeats, siblings
 from edgekit_converters.quiet import quiet
-from edgekit_converters.tasks import Wrapped, has_token_types, head_module
+from edgekit_converters.tasks import Wrapped, has_token_types, input_names
 from tests.converters.conftest import TASKS, Case, prepare
 from tests.support.models import write_model
 
@@ -31,9 +31,8 @@ aten = torch.ops.aten
 
 def batched(this: Case, task: str) -> Captured:
     """The same model with a fixed batch, a dynamic length and a padding mask."""
-    head = head_module(task)
     config, model = this.loaded.config, this.loaded.model
-    names = (*head.inputs(config), "attention_mask")
+    names = (*input_names(task, model, this.loaded.tokenizer), "attention_mask")
     wrapped = Wrapped(model, this.eager.head, names, has_token_types(config))
     example = tuple(torch.ones(BATCH, 16, dtype=torch.int64) for _ in names)
     dynamic = tuple({1: Dim("tokens", min=2, max=this.loaded.max_length)} for _ in names)

@@ -162,7 +162,7 @@ def write_model(
         model = getattr(transformers, head).from_config(config)
     config.architectures = [type(model).__name__]
     config.to_json_file(folder / "config.json")
-    _save_weights(model, folder / "model.safetensors")
+    save_weights(model, folder / "model.safetensors")
     names = {f"{role}_token": token for role, token in SPECIALS.items()}
     limits = {"model_max_length": config.max_position_embeddings, "do_lower_case": True}
     write_json(
@@ -172,12 +172,12 @@ def write_model(
     return folder
 
 
-def _save_weights(model: Any, path: Path) -> None:
+def save_weights(model: Any, path: Path) -> None:
+    """Write a state dict; a tied weight is stored once, under its first name."""
     from safetensors.torch import save_file
 
     tensors, seen = {}, set()
     for name, tensor in model.state_dict().items():
-        # Tied weights are stored once, under their first name.
         if tensor.data_ptr() not in seen:
             seen.add(tensor.data_ptr())
             tensors[name] = tensor.contiguous()

@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 
 from edgekit.errors import TextRefused
-from edgekit.tasks import Context, Floats, fill_mask, sentence_similarity, text_classification
+from edgekit.tasks import (
+    Context,
+    Floats,
+    Query,
+    Run,
+    fill_mask,
+    sentence_similarity,
+    text_classification,
+)
 from edgekit.tasks import feature_extraction as features
 from tests.support.refusals import refused
 
@@ -21,7 +29,7 @@ def logits(*values: float) -> Floats:
 
 
 def classify(output: Floats, context: Context) -> dict[str, float]:
-    answer = text_classification.answer(output, IDS, "a text", context)
+    answer = text_classification.answer([Run(output, IDS)], Query("a text"), context)
     assert answer["text"] == "a text"
     scores = [entry["score"] for entry in answer["labels"]]
     assert scores == sorted(scores, reverse=True)
@@ -51,13 +59,14 @@ def test_multi_label() -> None:
 
 def test_regression() -> None:
     context = Context(labels=("stars",), problem="regression")
-    answer = text_classification.answer(logits(3.25), IDS, "t", context)
+    answer = text_classification.answer([Run(logits(3.25), IDS)], Query("t"), context)
     assert answer == {"text": "t", "value": 3.25}
 
 
 def test_regression_with_several_values_loses_none() -> None:
     context = replace(LABELS, problem="regression")
-    answer = text_classification.answer(logits(3.25, -1.0, 0.5), IDS, "t", context)
+    runs = [Run(logits(3.25, -1.0, 0.5), IDS)]
+    answer = text_classification.answer(runs, Query("t"), context)
     assert answer == {"text": "t", "values": {"bad": 3.25, "fair": -1.0, "good": 0.5}}
 
 
@@ -87,7 +96,7 @@ def test_several_masks() -> None:
     output[0, 1] = np.log([1, 2, 4, 1, 2])
     output[0, 3] = np.log([6, 1, 1, 1, 1])
     output[0, 0] = [9, 9, 9, 9, 99]  # not a mask: never looked at
-    answer = fill_mask.answer(output, ids, "x", MASKS)
+    answer = fill_mask.answer([Run(output, ids)], Query("x"), MASKS)
     assert len(answer["masks"]) == 2
     first, second = answer["masks"]
     assert [fill["token"] for fill in first] == ["c", "b"]
@@ -104,7 +113,7 @@ def test_no_mask() -> None:
         TextRefused,
         65,
         text,
-        lambda: fill_mask.answer(output, np.array([[0, 1, 2, 4]]), text, MASKS),
+        lambda: fill_mask.answer([Run(output, np.array([[0, 1, 2, 4]]))], Query(text), MASKS),
     )
     assert "[MASK]" in error.hint
 
@@ -127,7 +136,7 @@ def test_fill_agreement_needs_every_mask() -> None:
 
 
 def test_embedding() -> None:
-    answer = sentence_similarity.answer(logits(0.5, -1.0), IDS, "t", Context())
+    answer = sentence_similarity.answer([Run(logits(0.5, -1.0), IDS)], Query("t"), Context())
     assert answer == {"text": "t", "embedding": [0.5, -1.0]}
 
 
@@ -142,7 +151,7 @@ def test_nearest_neighbours() -> None:
 def test_token_vectors() -> None:
     output = np.array([[[1, 0], [0, 1], [0.6, 0.8]]], np.float32)
     ids = np.array([[0, 1, 4]])
-    answer = features.answer(output, ids, "t", MASKS)
+    answer = features.answer([Run(output, ids)], Query("t"), MASKS)
     assert answer["tokens"] == ["a", "b", "e"]
     np.testing.assert_allclose(answer["features"], output[0])
     rows = features.rows(output, ids, MASKS)

@@ -21,7 +21,7 @@ from edgekit.bundle.manifest import HopQuality, Signature, Tolerance
 from edgekit.parity import measure
 from edgekit.runtime.encode import Inputs, encode, unpad
 from edgekit.runtime.replay import replay
-from edgekit.tasks import Context, Floats, task
+from edgekit.tasks import Context, Floats, halves, task
 
 # A graph with integers is slow in eager mode, and its artifact is measured on every sample.
 _FEW = 16
@@ -96,7 +96,7 @@ def climb_from(
         eager_signature: its inputs.
         signature: the artifacts' inputs.
         tokenizer: without truncation and padding.
-        texts: real text; longer ones are cut at ``limit`` tokens.
+        texts: real text, see ``edgekit.tasks.halves``; longer ones are cut at ``limit`` tokens.
         context: what the task needs to read an output.
         limit: most tokens of one text.
         pad_id: fills up fixed lengths.
@@ -104,9 +104,11 @@ def climb_from(
     of = task(name)
     reference: list[Floats] = []
     inputs: list[Inputs] = []
-    for text in texts:
-        plain = encode(tokenizer, eager_signature, text, limit, truncate=True)
-        inputs.append(encode(tokenizer, signature, text, limit, pad_id=pad_id, truncate=True))
+    for line in texts:
+        text, pair = halves(name, line)
+        plain = encode(tokenizer, eager_signature, text, limit, pair=pair, truncate=True)
+        given = encode(tokenizer, signature, text, limit, pair=pair, pad_id=pad_id, truncate=True)
+        inputs.append(given)
         reference.append(of.rows(run(eager, plain), plain["input_ids"], context))
     return Ladder(name, list(texts), inputs, context, reference)
 

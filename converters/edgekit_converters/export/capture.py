@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch._dynamo.exc import UserError
 from torch.export import Dim, ExportedProgram
 from torch.fx import GraphModule
 
@@ -18,6 +19,9 @@ from edgekit.bundle.manifest import Signature, TensorSpec
 
 # torch.export specialises lengths 0 and 1, so a dynamic length starts here.
 MIN_LENGTH = 2
+# A graph that reads neighbours of a token has a part one shorter than the text, or two.
+_MOST_MIN_LENGTH = 4
+_REFUSED_BOUNDS = "Constraints violated"
 
 
 @dataclass(frozen=True)
@@ -66,22 +70,40 @@ def capture(
         output: name of the output.
         max_length: largest number of tokens; the only one when ``static``.
         static: one fixed length instead of a dynamic one.
+
+    The shortest dynamic length is ``MIN_LENGTH``, or the first one after it that the graph takes.
     """
     _lengthen_buffers(model)
-    length = max_length if static else min(16, max_length)
+    least = MIN_LENGTH
+    while not static:
+        try:
+            return _capture(model, inputs, output, (least, max_length))
+        except UserError as error:
+            if _REFUSED_BOUNDS not in str(error) or least == _MOST_MIN_LENGTH:
+                raise
+            least += 1
+    return _capture(model, inputs, output, (max_length, max_length))
+
+
+def _capture(
+    model: nn.Module, inputs: tuple[str, ...], output: str, lengths: tuple[int, int]
+) -> Captured:
+    """One attempt with given bounds of the length."""
+    least, most = lengths
+    static = least == most
+    length = most if static else min(16, most)
     # Ones are ids in every vocabulary; a model may know a single token type, and that is 0.
     example = tuple(
         torch.full((1, length), int(name != "token_type_ids"), dtype=torch.int64) for name in inputs
     )
     dynamic = None
     if not static:
-        tokens = Dim("tokens", min=MIN_LENGTH, max=max_length)
+        tokens = Dim("tokens", min=least, max=most)
         dynamic = tuple({1: tokens} for _ in inputs)
     program = torch.export.export(model, example, dynamic_shapes=dynamic, strict=False)
     with torch.no_grad():
         shape = tuple(model(*example).shape)
-    low = max_length if static else MIN_LENGTH
-    tokens_dim = DimSpec(name="tokens", minimum=low, maximum=max_length)
+    tokens_dim = DimSpec(name="tokens", minimum=least, maximum=most)
     signature = Signature(
         inputs=tuple(
             TensorSpec(name=name, dtype="int64", dims=(_fixed("batch", 1), tokens_dim))

@@ -19,6 +19,8 @@ NAME = "edgekit"
 
 # Large enough to vanish in a softmax, small enough to stay finite in fp16.
 _MASKED = -1e4
+# Arguments of transformers' other implementations that mean other scores.
+_CHANGE_SCORES = ("softcap", "s_aux", "sinks", "score_mod", "cu_seq_lens_q")
 
 
 def attention(
@@ -29,13 +31,15 @@ def attention(
     attention_mask: Tensor | None,
     scaling: float | None = None,
     dropout: float = 0.0,
-    **_: Any,
+    position_bias: Tensor | None = None,
+    **more: Any,
 ) -> tuple[Tensor, None]:
     """Scaled dot-product attention (Vaswani et al. 2017, eq. 1).
 
     Args:
         module: the layer that asks; a causal one is refused.
-        query: ``(batch, heads, tokens, head_dim)``; key and value likewise.
+        query: ``(batch, heads, tokens, head_dim)``; key and value likewise, perhaps with fewer
+            heads that several heads of the query share.
         key: see query.
         value: see query.
         attention_mask: additive, ``(batch, 1, 1, tokens)`` for padding or with a row for each
@@ -43,17 +47,25 @@ def attention(
             token sees all the others.
         scaling: factor of the scores; ``head_dim ** -0.5`` when None.
         dropout: ignored, the graph is for inference.
+        position_bias: added to the scores, ``(1, heads, tokens, tokens)``.
+        more: what some architectures add; refused where it would change the scores.
 
     Returns:
         ``(batch, tokens, heads, head_dim)`` and None for the weights.
     """
     if getattr(module, "is_causal", False):
         raise NotImplementedError("this attention is not causal: every token sees all the others")
+    if unknown := sorted(name for name in _CHANGE_SCORES if more.get(name) is not None):
+        raise NotImplementedError(f"this attention has no {', '.join(unknown)}")
     batch, heads, head_dim = query.shape[0], query.shape[1], query.shape[3]
     factor = head_dim**-0.5 if scaling is None else scaling
+    if (group := heads // key.shape[1]) > 1:
+        key, value = (states.repeat_interleave(group, dim=1) for states in (key, value))
     scores = torch.bmm(_flat(query) * factor, _flat(key).transpose(1, 2))
     if attention_mask is not None:
         scores = scores + _for_heads(attention_mask, batch, heads)
+    if position_bias is not None:
+        scores = scores + position_bias.expand(batch, -1, -1, -1).flatten(0, 1)
     mixed = torch.bmm(torch.softmax(scores, dim=-1), _flat(value))
     if batch == 1:
         return mixed.permute(1, 0, 2).contiguous().view(1, -1, heads, head_dim), None

@@ -93,18 +93,30 @@ def untie(graph_module: GraphModule) -> None:
 
 
 def scale(graph_module: GraphModule, linears: list[Unit], factors: Tensor) -> None:
-    """Divide the activation that these linears read, each channel by its factor.
+    """Divide what these linears read, each channel by its factor.
 
+    A weight that several layers share reads an activation in each of them: every one is divided.
     The weights are the caller's to multiply.
     """
     readers = {name for unit in linears for name in unit.outputs}
     nodes = [node for node in graph_module.graph.nodes if node.name in readers]
-    source = nodes[0].args[0]
-    with graph_module.graph.inserting_before(nodes[0]):
-        inverse = add_constant(graph_module, free_name(graph_module, "smooth"), 1 / factors, source)
-        smooth = call(graph_module, _aten.mul.Tensor, source, inverse)
+    name, smooth = free_name(graph_module, "smooth"), {}
     for node in nodes:
-        node.args = (smooth, *node.args[1:])
+        source = node.args[0]
+        if source not in smooth:
+            with graph_module.graph.inserting_before(node):
+                inverse = _inverse(graph_module, name, factors, source)
+                smooth[source] = call(graph_module, _aten.mul.Tensor, source, inverse)
+        node.args = (smooth[source], *node.args[1:])
+
+
+def _inverse(graph_module: GraphModule, name: str, factors: Tensor, like: Node) -> Node:
+    """Reads the constant that activations are multiplied by, made at the first call."""
+    if not hasattr(graph_module, name):
+        return add_constant(graph_module, name, 1 / factors, like)
+    read = graph_module.graph.get_attr(name)
+    read.meta["val"] = like.meta["val"].fake_mode.from_tensor(1 / factors, static_shapes=True)
+    return read
 
 
 def weight(graph_module: GraphModule, name: str) -> Tensor:

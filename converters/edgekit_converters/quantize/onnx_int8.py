@@ -152,11 +152,12 @@ def least_of(draft: Draft, name: str) -> Array | None:
     node: onnx.NodeProto | None = draft.producers.get(name)
     while node is not None and node.op_type == "Mul":
         constants = [draft.constant(value) for value in node.input]
-        held = [found.astype(np.float32) for found in constants if found is not None]
-        if len(held) != 1 or held[0].ndim > 1 or (held[0] < 0).any():
+        factors = [found.astype(np.float32) for found in constants if found is not None]
+        if len(factors) != 1 or factors[0].ndim > 1 or (factors[0] < 0).any():
             return None
-        factor = factor * held[0]
-        node = draft.producers.get(node.input[constants.index(None)])
+        factor = factor * factors[0]
+        named = zip(node.input, constants, strict=True)
+        node = draft.producers.get(next(name for name, held in named if held is None))
     if node is None or node.op_type not in LEAST:
         return None
     return (LEAST[node.op_type] * factor).astype(np.float32)

@@ -2,19 +2,25 @@
 ``edgekit.tasks``, which has the other half: what the output means.
 
 Each module gives ``AUTO_CLASS`` (transformers' auto class), ``OUTPUT`` (the output's name),
-``MAY_MISS`` (parameters that the task does not use), ``inputs(config)`` and ``head(folder)``; and
-``sample_text(text, mask_token)`` where a plain sentence is not yet an input of the task.
+``MAY_MISS`` (parameters that the task does not use), ``PAIR`` (whether a second text can come),
+``LABELS`` (whether the model has names for its outputs) and ``head(folder)``; besides
+``sample_text(text, mask_token)`` where a plain sentence is not yet an input of the task, and
+``adapt(model)`` where the model does not take ``(1, tokens)``, and ``check_labels(labels)`` where
+not every model with such a head will do.
 """
 
 from __future__ import annotations
 
 import importlib
+from inspect import signature
 from pathlib import Path
 from typing import Any, Protocol, cast
 
 import torch
+from tokenizers import Tokenizer
 from torch import Tensor, nn
 
+from edgekit.tasks import SEPARATOR
 from edgekit.tasks import task as task_meaning
 
 
@@ -24,8 +30,8 @@ class HeadModule(Protocol):
     AUTO_CLASS: str
     OUTPUT: str
     MAY_MISS: tuple[str, ...]
-
-    def inputs(self, config: Any) -> tuple[str, ...]: ...  # noqa: D102
+    PAIR: bool
+    LABELS: bool
 
     def head(self, folder: Path) -> nn.Module: ...  # noqa: D102
 
@@ -72,14 +78,49 @@ def head_module(name: str) -> HeadModule:
 
 
 def has_token_types(config: Any) -> bool:
-    """Whether the architecture tells first and second text apart."""
+    """Whether the architecture has an embedding for the token's type."""
     return int(getattr(config, "type_vocab_size", 0) or 0) > 0
 
 
+def input_names(name: str, model: nn.Module, tokenizer: Tokenizer) -> tuple[str, ...]:
+    """Token ids; and token types where the tokenizer gives several and the model tells them apart.
+
+    Elsewhere they are zeros, which the graph need not be given.
+
+    Args:
+        name: the task.
+        model: a transformers model.
+        tokenizer: without truncation and padding.
+    """
+    pair = head_module(name).PAIR
+    given = tokenizer.encode("a", "a") if pair else tokenizer.encode("a")
+    # Architectures without a table of types compare them by pairs: two are always told apart.
+    known = int(getattr(model.config, "type_vocab_size", 2) or 0)
+    taken = "token_type_ids" in signature(model.forward).parameters
+    if any(given.type_ids) and taken and known > 1:
+        return ("input_ids", "token_type_ids")
+    return ("input_ids",)
+
+
+def adapted(name: str, model: nn.Module) -> nn.Module:
+    """The model behind inputs of ``(1, tokens)``."""
+    adapt = getattr(head_module(name), "adapt", None)
+    return model if adapt is None else cast(nn.Module, adapt(model))
+
+
 def sample_text(name: str, text: str, mask_token: str | None) -> str:
-    """A plain sentence as an input of the task."""
+    """A plain sentence as an input of the task: a line for ``edgekit.tasks.halves``."""
+    if head_module(name).PAIR and SEPARATOR in text:
+        return text
     prepare = getattr(head_module(name), "sample_text", None)
     return text if prepare is None else str(prepare(text, mask_token))
+
+
+def check_labels(name: str, labels: tuple[str, ...]) -> None:
+    """Let the task refuse a model whose outputs do not mean what it needs."""
+    check = getattr(head_module(name), "check_labels", None)
+    if check is not None:
+        check(labels)
 
 
 class Logits(nn.Module):

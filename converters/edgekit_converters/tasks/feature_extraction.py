@@ -10,17 +10,14 @@ from torch import Tensor, nn
 AUTO_CLASS = "AutoModel"
 OUTPUT = "last_hidden_state"
 MAY_MISS = ("pooler.",)
+PAIR = False
+LABELS = False
 
 
 class _LastHidden(nn.Module):
     def forward(self, output: Any, mask: Tensor | None) -> Tensor:
         hidden: Tensor = output.last_hidden_state
         return hidden
-
-
-def inputs(config: Any) -> tuple[str, ...]:
-    """One text at a time: token ids alone."""
-    return ("input_ids",)
 
 
 def head(folder: Path) -> nn.Module:

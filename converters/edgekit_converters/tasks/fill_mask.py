@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 
@@ -13,11 +12,8 @@ from edgekit_converters.tasks import Logits
 AUTO_CLASS = "AutoModelForMaskedLM"
 OUTPUT = "logits"
 MAY_MISS: tuple[str, ...] = ()
-
-
-def inputs(config: Any) -> tuple[str, ...]:
-    """One text at a time: token ids alone."""
-    return ("input_ids",)
+PAIR = False
+LABELS = False
 
 
 def head(folder: Path) -> nn.Module:

@@ -19,11 +19,8 @@ from edgekit_converters.detect import Pooling, sentence_pooling
 AUTO_CLASS = "AutoModel"
 OUTPUT = "sentence_embedding"
 MAY_MISS = ("pooler.",)
-
-
-def inputs(config: Any) -> tuple[str, ...]:
-    """One text at a time: token ids alone."""
-    return ("input_ids",)
+PAIR = False
+LABELS = False
 
 
 def head(folder: Path) -> nn.Module:
