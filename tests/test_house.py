@@ -40,7 +40,11 @@ MAY_IMPORT: dict[str, set[str]] = {
 }
 HEAVY = {"executorch", "onnx", "onnxruntime", "onnxscript", "optimum"}
 HEAVY |= {"torch", "torchao", "transformers"}
-HEAVY_INSIDE_FUNCTIONS = {"edgekit/runtime/executorch.py", "edgekit/runtime/onnx.py"}
+HEAVY_INSIDE_FUNCTIONS = {
+    "edgekit/runtime/executorch.py",
+    "edgekit/runtime/generation/executorch.py",
+    "edgekit/runtime/onnx.py",
+}
 RUNS_WHAT_IT_READS = {"cloudpickle", "dill", "joblib", "marshal", "pickle", "shelve"}
 SHELLS = {"os.system", "os.popen", "subprocess.getoutput", "subprocess.getstatusoutput"}
 PRODUCT = ("edgekit/", "converters/", "examples/", "benchmarks/")

@@ -1,0 +1,60 @@
+"""A ``.pte`` decoder, its cache inside the program."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit.bundle.manifest import Signature
+from edgekit.errors import InternalError
+from edgekit.runtime import Session, load_runtime
+
+
+class _Steps:
+    def __init__(self, session: Session, context: int, vocabulary: int) -> None:
+        self._session = session
+        self.context, self.vocabulary = context, vocabulary
+
+    def feed(self, ids: Sequence[int], position: int) -> NDArray[np.float32]:
+        """Read tokens and say what follows; see ``loop.Steps``."""
+        row = np.asarray(ids, dtype=np.int64)[None]
+        given = {"input_ids": row, "position": np.array([position], dtype=np.int64)}
+        try:
+            logits: NDArray[np.float32] = self._session.run(given)["logits"][0]
+        except RuntimeError as error:
+            raise InternalError(
+                f"ExecuTorch failed at position {position} with {len(ids)} tokens: {error}"
+            ) from error
+        return logits
+
+    def close(self) -> None:
+        """Release the program."""
+        self._session.close()
+
+
+def open_steps(path: Path, signature: Signature) -> _Steps:
+    """Load a decoder.
+
+    Args:
+        path: the ``.pte``.
+        signature: ``input_ids`` and ``position`` to ``logits``; the tokens' upper bound is the
+            context.
+
+    Raises:
+        ImportError: ExecuTorch is not installed.
+        InternalError: the runtime refused the program.
+    """
+    # Must come before torch starts its own threads, which would fight ExecuTorch's.
+    os.environ.setdefault("MKL_NUM_THREADS", "1")
+    runtime = load_runtime("executorch")
+    # Registers llama::custom_sdpa and llama::update_cache.
+    from executorch.extension.llm.custom_ops import custom_ops  # noqa: F401
+
+    session = runtime.open_session(path, signature)
+    return _Steps(
+        session, signature.inputs[0].dims[1].maximum, signature.outputs[0].dims[-1].maximum
+    )

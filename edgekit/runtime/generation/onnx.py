@@ -1,0 +1,116 @@
+"""An ``.onnx`` decoder, its cache handed in and out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit.bundle.manifest import Signature
+from edgekit.errors import InternalError
+from edgekit.runtime.onnx import library
+
+# In the file's metadata: the attention operator can write into the cache that it reads.
+IN_PLACE = "edgekit.cache_in_place"
+
+_ERRORS_ONLY = 3
+_PAST, _PRESENT = "past_key_values.", "present."
+
+
+class _Steps:
+    def __init__(self, session: Any, signature: Signature) -> None:
+        self._session = session
+        self.context = signature.inputs[0].dims[1].maximum
+        self.vocabulary = signature.outputs[0].dims[-1].maximum
+        self._names = [
+            spec.name.removeprefix(_PAST)
+            for spec in signature.inputs
+            if spec.name.startswith(_PAST)
+        ]
+        self._shapes = {
+            spec.name.removeprefix(_PAST): (spec.dims[1].maximum, spec.dims[3].maximum)
+            for spec in signature.inputs
+            if spec.name.startswith(_PAST)
+        }
+        self._in_place = IN_PLACE in session.get_modelmeta().custom_metadata_map
+        self._caches = {name: self._cache(name) for name in self._names}
+
+    def feed(self, ids: Sequence[int], position: int) -> NDArray[np.float32]:
+        """Read tokens and say what follows; see ``loop.Steps``."""
+        total = position + len(ids)
+        given = {
+            "input_ids": np.asarray(ids, dtype=np.int64)[None],
+            "attention_mask": np.ones((1, total), dtype=np.int64),
+            "position_ids": np.arange(position, total, dtype=np.int64)[None],
+        }
+        binding = self._session.io_binding()
+        for name, value in given.items():
+            binding.bind_cpu_input(name, value)
+        if not self._in_place:
+            self._cut(position)
+        for name in self._names:
+            cache = self._caches[name]
+            binding.bind_ortvalue_input(_PAST + name, cache)
+            if self._in_place:
+                binding.bind_ortvalue_output(_PRESENT + name, cache)
+            else:
+                binding.bind_output(_PRESENT + name)
+        binding.bind_output("logits")
+        try:
+            self._session.run_with_iobinding(binding)
+        except Exception as error:
+            raise InternalError(
+                f"ONNX Runtime failed at position {position} with {len(ids)} tokens: {error}"
+            ) from error
+        found = dict(zip(self._outputs(), binding.get_outputs(), strict=True))
+        if not self._in_place:
+            self._caches = {name: found[_PRESENT + name] for name in self._names}
+        logits: NDArray[np.float32] = found["logits"].numpy().reshape(-1, self.vocabulary)[-1]
+        return logits
+
+    def close(self) -> None:
+        """Release the session and the caches."""
+        self._session, self._caches = None, {}
+
+    def _outputs(self) -> list[str]:
+        """In the order of binding."""
+        return [*(_PRESENT + name for name in self._names), "logits"]
+
+    def _cache(self, name: str) -> Any:
+        heads, width = self._shapes[name]
+        length = self.context if self._in_place else 0
+        empty = np.zeros((1, heads, length, width), dtype=np.float32)
+        return library().OrtValue.ortvalue_from_numpy(empty)
+
+    def _cut(self, length: int) -> None:
+        """Forget what caches hold from ``length`` on."""
+        for name, cache in self._caches.items():
+            if cache.shape()[2] > length:
+                kept = np.ascontiguousarray(cache.numpy()[:, :, :length])
+                self._caches[name] = library().OrtValue.ortvalue_from_numpy(kept)
+
+
+def open_steps(path: Path, signature: Signature) -> _Steps:
+    """Load a decoder.
+
+    Args:
+        path: the ``.onnx``.
+        signature: its inputs and outputs; the tokens' upper bound is the context.
+
+    Raises:
+        ImportError: ONNX Runtime is not installed.
+        InternalError: the runtime refused the model.
+    """
+    onnxruntime = library()
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = _ERRORS_ONLY
+    try:
+        session = onnxruntime.InferenceSession(
+            str(path), options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:
+        raise InternalError(f"ONNX Runtime cannot load {path.name}: {error}") from error
+    return _Steps(session, signature)
