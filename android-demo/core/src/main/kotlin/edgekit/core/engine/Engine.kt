@@ -1,0 +1,55 @@
+package edgekit.core.engine
+
+import java.io.Closeable
+
+/** Whole numbers in rows: `shape[0] * shape[1] * …` of them. */
+public class LongTensor(public val values: LongArray, public val shape: LongArray)
+
+/** Numbers in rows: `shape[0] * shape[1] * …` of them. */
+public class FloatTensor(public val values: FloatArray, public val shape: LongArray)
+
+/**
+ * A loaded artifact.
+ *
+ * One run at a time; a second call waits. [cancel] and [close] may come from any thread.
+ */
+public interface Engine : Closeable {
+    /** What was asked of the runtime and what it gave. */
+    public val report: EngineReport
+
+    /**
+     * One pass: named inputs to named outputs.
+     *
+     * @throws edgekit.core.EdgeKitException.Cancelled [cancel] came in between
+     * @throws edgekit.core.EdgeKitException.InternalError the runtime failed
+     * @throws edgekit.core.EdgeKitException.SpecError the engine is closed
+     */
+    public fun run(inputs: Map<String, LongTensor>): Map<String, FloatTensor>
+
+    /** Stops the run that is under way; nothing happens where none is. */
+    public fun cancel()
+
+    /** Waits for the run that is under way and releases the native memory. */
+    override fun close()
+}
+
+/**
+ * What a session is.
+ *
+ * @property runtime `onnx` or `executorch`
+ * @property version of the runtime
+ * @property file the artifact's name
+ * @property delegate which one was asked for
+ * @property threads how many were asked for; 0 leaves it to the runtime
+ * @property loadMillis how long loading took
+ * @property warning what a user of this delegate should know; empty where there is nothing
+ */
+public class EngineReport(
+    public val runtime: String,
+    public val version: String,
+    public val file: String,
+    public val delegate: String,
+    public val threads: Int,
+    public val loadMillis: Double,
+    public val warning: String,
+)

@@ -1,0 +1,105 @@
+"""The Kotlin core against Python: the same tokens, answers and refusals. Maven runs once."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from edgekit.bundle.canonical import dump_bytes
+from edgekit.bundle.schema import json_schema
+from tests.android import unicode_tables
+from tests.android.conftest import DEMO, ROOT, Outcome, lacking
+
+# The first test waits for bundles, expectations and Maven.
+pytestmark = pytest.mark.timeout(1_800)
+SOURCES = DEMO / "core/src/test/kotlin"
+RESOURCES = DEMO / "core/src/main/resources/edgekit/core"
+
+
+def kotlin_tests() -> list[str]:
+    """``Class.name`` of every test in the sources: none may be missing from the reports."""
+    found = []
+    for path in sorted(SOURCES.rglob("*Test.kt")):
+        names = re.findall(r"@Test[^\n]*\n\s+fun (\w+)", path.read_text(encoding="utf-8"))
+        found += [f"{path.stem}.{name}" for name in names]
+    return found
+
+
+@pytest.mark.parametrize("name", [name for name in kotlin_tests() if "MiniLm" not in name])
+def test_kotlin(name: str, outcomes: dict[str, Outcome]) -> None:
+    outcome = outcomes[name]
+    assert not outcome.problem, outcome.problem
+    assert not outcome.skipped, "it was skipped"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in kotlin_tests() if "MiniLm" in name])
+def test_kotlin_with_the_real_minilm(name: str, outcomes: dict[str, Outcome]) -> None:
+    outcome = outcomes[name]
+    assert not outcome.problem, outcome.problem
+    assert not outcome.skipped, "it was skipped"
+
+
+def test_the_core_brings_the_published_schema() -> None:
+    assert (RESOURCES / "bundle-schema.json").read_bytes() == dump_bytes(json_schema()), (
+        "copy docs/bundle-schema.json"
+    )
+
+
+@pytest.mark.slow
+def test_the_tables_are_what_the_library_says() -> None:
+    assert unicode_tables.TABLES.read_bytes() == unicode_tables.tables(), (
+        "python -m tests.android.unicode_tables"
+    )
+
+
+def test_both_builds_name_the_same_versions() -> None:
+    pom = (DEMO / "pom.xml").read_text(encoding="utf-8")
+    catalogue = (DEMO / "gradle/libs.versions.toml").read_text(encoding="utf-8")
+    for name in ("kotlin", "onnxruntime", "junit"):
+        (maven,) = re.findall(rf"<{name}\.version>(.*?)</", pom)
+        (gradle,) = re.findall(rf'^{name} = "(.*?)"$', catalogue, re.MULTILINE)
+        assert maven == gradle, name
+
+
+def test_the_core_is_free_of_android_and_reflection() -> None:
+    for path in (DEMO / "core/src/main/kotlin").rglob("*.kt"):
+        imports = re.findall(r"^import (\S+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+        outside = [
+            name for name in imports if not name.startswith(("java.", "kotlin.", "edgekit."))
+        ]
+        engine = path.relative_to(ROOT).match("*/engine/OnnxEngine.kt")
+        assert all(engine and name.startswith("ai.onnxruntime.") for name in outside), path
+        assert not any("reflect" in name for name in imports), path
+
+
+def test_the_example_of_the_readme_is_one_that_runs() -> None:
+    readme = (DEMO / "README.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```kotlin\n(.*?)```", readme, re.DOTALL)
+    test = (SOURCES / "edgekit/core/UsageTest.kt").read_text(encoding="utf-8")
+    lines = [line.strip() for line in example.splitlines() if line.strip()]
+    assert len(lines) >= 5
+    assert [line for line in lines if line not in test] == []
+
+
+def test_sources_are_short() -> None:
+    sources = list((DEMO / "core/src").rglob("*.kt"))
+    assert len(sources) > 30
+    for path in sources:
+        assert len(path.read_text(encoding="utf-8").splitlines()) <= 300, path
+
+
+def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert lacking() == "mvn is not installed"
+    tools = {"mvn": "", "javac": "echo javac 11.0.2"}
+    for name, says in tools.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{says}\n")
+        (tmp_path / name).chmod(0o755)
+    assert lacking() == "the JDK is older than 17"
+    (tmp_path / "javac").write_text("#!/bin/sh\necho javac 21\n")
+    assert lacking() == ""
+    (tmp_path / "javac").unlink()
+    assert lacking() == "no JDK is installed"
