@@ -16,7 +16,8 @@ import edgekit
 from edgekit.runtime.executorch import open_session
 from edgekit_converters.export import Lowered, executorch
 from edgekit_converters.quiet import quiet
-from tests.converters.conftest import Case
+from tests.converters.conftest import Case, prepare
+from tests.support.models import tiny_bert
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +74,17 @@ def test_with_xnnpack(case: Callable[[str], Case], tmp_path: Path) -> None:
     assert lowered.planned_memory is not None
     assert lowered.planned_memory > 0
     assert_anonymous(lowered.data)
+
+
+def test_tanh_gelu_is_not_taken_for_the_other_one(tmp_path: Path) -> None:
+    """XNNPACK's own lowering is off by 6e-4 here: it has one GELU, by the error function."""
+    model = tiny_bert(tmp_path / "model", hidden_act="gelu_pytorch_tanh")
+    this = prepare(model, "text-classification")
+    with quiet():
+        lowered = executorch.lower(this.rewritten(), {}, "xnnpack")
+    assert largest_error(this, lowered, tmp_path) <= 1e-5
+    assert lowered.delegation is not None
+    assert lowered.delegation.calls == 1
 
 
 def assert_anonymous(data: bytes) -> None:

@@ -14,14 +14,13 @@ from torch.fx import GraphModule
 from edgekit_converters import graph
 from edgekit_converters.generation.rewrites import (
     empties,
-    gelu,
     heads,
     powers,
     products,
     selections,
     splits,
 )
-from edgekit_converters.graph import cleanup, reshapes, views
+from edgekit_converters.graph import cleanup, gelu, reshapes, views
 from edgekit_converters.quantize.units import units
 
 _aten = torch.ops.aten

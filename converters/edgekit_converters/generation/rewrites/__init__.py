@@ -11,7 +11,6 @@ from torch.fx import GraphModule
 from edgekit_converters import graph
 from edgekit_converters.generation.rewrites import (
     empties,
-    gelu,
     heads,
     powers,
     products,
@@ -20,7 +19,7 @@ from edgekit_converters.generation.rewrites import (
 )
 
 # In this order.
-_ALL = (products, splits, empties, heads, gelu, powers, selections)
+_ALL = (products, splits, empties, heads, powers, selections)
 _EVERY = {"executorch", "onnx"}
 
 

@@ -14,6 +14,7 @@ from torch.fx import GraphModule
 from edgekit_converters.graph.parameters import arguments, call
 
 RUNTIMES = ("executorch",)
+AFTER: tuple[str, ...] = ()
 
 _aten = torch.ops.aten
 
