@@ -9,6 +9,8 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check -c edgekit/constraints.txt
 INSTALLED := $(VENV)/installed-all
 INSTALLED_DEV := $(VENV)/installed-dev
+# A worker a processor, each with files of its own: fixtures are made once in each.
+TEST := $(PY) -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
@@ -30,14 +32,14 @@ demo: $(INSTALLED)
 	$(PY) examples/demo.py
 
 test: $(INSTALLED_DEV)
-	$(PY) -m pytest -m 'not slow'
+	$(TEST) -m 'not slow'
 
 test-slow: $(INSTALLED_DEV)
-	$(PY) -m pytest -m slow
+	$(TEST) -m slow
 
 test-all: $(INSTALLED_DEV)
 	$(PY) -m edgekit runner build
-	EDGEKIT_REQUIRE_ARM64=1 EDGEKIT_REQUIRE_ANDROID=1 $(PY) -m pytest
+	EDGEKIT_REQUIRE_ARM64=1 EDGEKIT_REQUIRE_ANDROID=1 $(TEST)
 
 check: $(INSTALLED_DEV)
 	$(PY) -m ruff check .
