@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import unicodedata
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pytest
 
 from edgekit.errors import InputMissing, InputRefused, PermissionRefused
 from edgekit_converters.evaluate import samples
-from tests.support.refusals import refused
+from tests.support.refusals import refused, unreadable
 
 
 def test_built_in_texts() -> None:
@@ -62,13 +61,5 @@ def test_refusals(tmp_path: Path) -> None:
 def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
     path = tmp_path / "own.txt"
     path.write_text("a text\n")
-    path.chmod(0)
-    user = os.geteuid()
-    if user == 0:  # root may read anything
-        for folder in (tmp_path, *tmp_path.parents[:2]):
-            folder.chmod(0o755)
-        os.seteuid(65534)
-    try:
+    with unreadable(path):
         refused(PermissionRefused, 77, "own.txt", lambda: samples.evaluation(path))
-    finally:
-        os.seteuid(user)

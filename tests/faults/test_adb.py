@@ -11,7 +11,11 @@ from tests.support.phone import AdbServer, ScriptedPhone
 
 
 def test_no_adb(program: Program, promise: float, tmp_path: Path) -> None:
+    # A package of this name without an adb inside stands before the real one.
+    (tmp_path / "adbutils").mkdir()
+    (tmp_path / "adbutils" / "__init__.py").touch()
     nowhere = {"PATH": str(tmp_path), "ANDROID_HOME": "", "ANDROID_SDK_ROOT": ""}
+    nowhere["PYTHONPATH"] = str(tmp_path)
     ended = program("devices", "--json", env=nowhere)
     ended.failed("adb-missing", 69, "adb was not found", "apt-get install adb")
     assert ended.seconds < promise

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -40,3 +43,20 @@ def refused_at_once(error: type[EdgekitError], status: int, word: str, folder: P
     start = time.monotonic()
     refused(error, status, word, lambda: check(folder))
     assert time.monotonic() - start < 1.0
+
+
+@contextmanager
+def unreadable(path: Path) -> Iterator[None]:
+    """Inside, this process may not read the file, also where it is root, who may read anything."""
+    path.chmod(0)
+    user = os.geteuid()
+    if user == 0:
+        for folder in path.parents:
+            if folder == Path(tempfile.gettempdir()):
+                break
+            folder.chmod(0o755)
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)

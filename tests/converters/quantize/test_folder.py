@@ -24,7 +24,7 @@ from edgekit_converters.quantize.ledger import Row
 from edgekit_converters.quantize.plan import FP32, Setting, Unit, stored_bytes
 from edgekit_converters.quantize.record import PLAN, TENSORS, Calibration, Facts
 from edgekit_converters.quantize.rounding import nearest
-from tests.support.refusals import refused
+from tests.support.refusals import refused, unreadable
 
 WEIGHTS = "a" * 64
 
@@ -191,16 +191,8 @@ def test_other_weights(saved: Path) -> None:
 
 
 def test_a_plan_that_may_not_be_read(saved: Path) -> None:
-    (saved / PLAN).chmod(0)
-    user = os.geteuid()
-    if user == 0:  # root may read anything
-        for place in (saved, *saved.parents[:3]):
-            place.chmod(0o755)
-        os.seteuid(65534)
-    try:
+    with unreadable(saved / PLAN):
         refused(PermissionRefused, 77, PLAN, lambda: folder.load(saved, WEIGHTS))
-    finally:
-        os.seteuid(user)
 
 
 # Plans that were sealed again by somebody who changed them

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ import pytest
 from edgekit.errors import InputMissing, InputRefused, PermissionRefused, SpecError
 from edgekit_converters.quantize.recipe import Recipe, read
 from edgekit_converters.quantize.settings import Override
-from tests.support.refusals import refused
+from tests.support.refusals import refused, unreadable
 
 WHOLE = """
 scheme = "int8"
@@ -111,13 +110,5 @@ def test_no_file(path: Path) -> None:
 
 def test_a_recipe_that_may_not_be_read(path: Path) -> None:
     path.write_text(WHOLE)
-    path.chmod(0)
-    user = os.geteuid()
-    if user == 0:  # root may read anything
-        for folder in path.parents[:3]:
-            folder.chmod(0o755)
-        os.seteuid(65534)
-    try:
+    with unreadable(path):
         refused(PermissionRefused, 77, "mine.toml", lambda: read(path))
-    finally:
-        os.seteuid(user)
