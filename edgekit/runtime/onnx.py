@@ -41,8 +41,8 @@ def library() -> Any:
     return importlib.import_module("onnxruntime")
 
 
-def open_session(path: Path, signature: Signature) -> _Session:
-    """Load an ``.onnx`` by path, so that its weights are never held twice.
+def load(path: Path) -> Any:
+    """An InferenceSession on the CPU, by path, so that weights are never held twice.
 
     Raises:
         InternalError: the runtime refused the model.
@@ -51,9 +51,15 @@ def open_session(path: Path, signature: Signature) -> _Session:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _ERRORS_ONLY
     try:
-        session = onnxruntime.InferenceSession(
-            str(path), options, providers=["CPUExecutionProvider"]
-        )
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:
         raise InternalError(f"ONNX Runtime cannot load {path.name}: {error}") from error
-    return _Session(session, signature)
+
+
+def open_session(path: Path, signature: Signature) -> _Session:
+    """Load an ``.onnx``.
+
+    Raises:
+        InternalError: the runtime refused the model.
+    """
+    return _Session(load(path), signature)

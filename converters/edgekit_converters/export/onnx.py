@@ -86,7 +86,16 @@ def _translate(captured: Captured) -> onnx.ModelProto:
 
 
 def _strip(model: onnx.ModelProto) -> None:
-    """Drop what depends on the machine that wrote it: traces with paths, shapes, symbol names.
+    """Drop the machine's traces, and the names that torch gave the length."""
+    without_traces(model)
+    for value in [*model.graph.input, *model.graph.output]:
+        for dim in value.type.tensor_type.shape.dim:
+            if dim.HasField("dim_param"):
+                dim.dim_param = "tokens"
+
+
+def without_traces(model: onnx.ModelProto) -> None:
+    """Drop what depends on the machine that wrote a model: traces with paths, shapes, comments.
 
     Without recorded shapes ONNX Runtime does not join sums and layer norms into one operator, which
     on the processors tried is slower than the two (docs/adr/0010).
@@ -101,9 +110,6 @@ def _strip(model: onnx.ModelProto) -> None:
         node.doc_string = ""
     for value in [*graph.input, *graph.output]:
         del value.metadata_props[:]
-        for dim in value.type.tensor_type.shape.dim:
-            if dim.HasField("dim_param"):
-                dim.dim_param = "tokens"
     for tensor in graph.initializer:
         del tensor.metadata_props[:]
         tensor.doc_string = ""

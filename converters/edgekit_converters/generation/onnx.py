@@ -12,6 +12,7 @@ import torch
 from edgekit.errors import Unsupported
 from edgekit.runtime.generation.onnx import IN_PLACE
 from edgekit_converters.export import Lowered
+from edgekit_converters.export import onnx as onnx_export
 from edgekit_converters.export.capture import Captured
 from edgekit_converters.export.weights import weight_bytes
 from edgekit_converters.quantize import onnx_grids
@@ -135,21 +136,11 @@ def _schema() -> onnx.defs.OpSchema:
 
 
 def _strip(model: onnx.ModelProto, captured: Captured) -> None:
-    """Drop what depends on the machine that wrote it, and name the free sizes."""
+    """Drop the machine's traces, name the free sizes, and say whether the cache stays in place."""
+    onnx_export.without_traces(model)
     graph = model.graph
-    del graph.value_info[:]
-    del model.metadata_props[:]
-    del graph.metadata_props[:]
-    graph.doc_string = model.doc_string = ""
-    for node in graph.node:
-        del node.metadata_props[:]
-        node.doc_string = ""
-    for tensor in graph.initializer:
-        del tensor.metadata_props[:]
-        tensor.doc_string = ""
     specs = {spec.name: spec for spec in (*captured.signature.inputs, *captured.signature.outputs)}
     for value in (*graph.input, *graph.output):
-        del value.metadata_props[:]
         spec = specs[value.name]
         for dim, known in zip(value.type.tensor_type.shape.dim, spec.dims, strict=False):
             if dim.HasField("dim_param"):
@@ -158,4 +149,3 @@ def _strip(model: onnx.ModelProto, captured: Captured) -> None:
     caches = sum(spec.name.startswith("present.") for spec in captured.signature.outputs)
     if 2 * kept == caches:
         model.metadata_props.add(key=IN_PLACE, value="1")
-    model.producer_name, model.producer_version = "edgekit", ""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from edgekit.bundle.manifest import Signature
 from edgekit.errors import InternalError
 from edgekit.runtime import Session, load_runtime
+from edgekit.runtime.silence import native_silence
 
 
 class _Steps:
@@ -51,8 +52,10 @@ def open_steps(path: Path, signature: Signature) -> _Steps:
     # Must come before torch starts its own threads, which would fight ExecuTorch's.
     os.environ.setdefault("MKL_NUM_THREADS", "1")
     runtime = load_runtime("executorch")
-    # Registers llama::custom_sdpa and llama::update_cache.
-    from executorch.extension.llm.custom_ops import custom_ops  # noqa: F401
+    # On a PC their library complains that no phone's files are there.
+    with native_silence(2):
+        # Registers llama::custom_sdpa and llama::update_cache.
+        from executorch.extension.llm.custom_ops import custom_ops  # noqa: F401
 
     session = runtime.open_session(path, signature)
     return _Steps(

@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 
 from edgekit.bundle.manifest import Signature
 from edgekit.errors import InternalError
-from edgekit.runtime.onnx import library
+from edgekit.runtime.onnx import library, load
 
 # In the file's metadata: the attention operator can write into the cache that it reads.
 IN_PLACE = "edgekit.cache_in_place"
 
-_ERRORS_ONLY = 3
 _PAST, _PRESENT = "past_key_values.", "present."
 
 
@@ -104,13 +103,4 @@ def open_steps(path: Path, signature: Signature) -> _Steps:
         ImportError: ONNX Runtime is not installed.
         InternalError: the runtime refused the model.
     """
-    onnxruntime = library()
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = _ERRORS_ONLY
-    try:
-        session = onnxruntime.InferenceSession(
-            str(path), options, providers=["CPUExecutionProvider"]
-        )
-    except Exception as error:
-        raise InternalError(f"ONNX Runtime cannot load {path.name}: {error}") from error
-    return _Steps(session, signature)
+    return _Steps(load(path), signature)
