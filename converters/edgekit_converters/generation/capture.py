@@ -23,8 +23,9 @@ from torch.export import Dim
 from edgekit.bundle.manifest import Dim as DimSpec
 from edgekit.bundle.manifest import Signature, TensorSpec
 from edgekit.errors import SpecError, Unsupported
+from edgekit.runtime.generation.executorch import load_operators
 from edgekit_converters.export.capture import Captured
-from edgekit_converters.generation import attention, families, operators
+from edgekit_converters.generation import attention, families
 from edgekit_converters.generation.layers import Buffers, KeyValues, Passed, Plan, Probe
 from edgekit_converters.generation.rotary import tabulated
 
@@ -92,7 +93,7 @@ def prepared(model: nn.Module, model_type: str, context: int) -> Iterator[Decode
 
 def capture_buffers(decoder: Decoder) -> Captured:
     """The form with the cache inside: ``(input_ids, position)`` to ``logits`` of the last token."""
-    operators.load()
+    load_operators()
     example = (torch.ones(1, _EXAMPLE, dtype=torch.int64), torch.zeros(1, dtype=torch.int64))
     tokens = Dim("tokens", min=1, max=decoder.context)
     dynamic: Any = ({1: tokens}, {})

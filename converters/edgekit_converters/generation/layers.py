@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from edgekit.errors import Unsupported
+from edgekit.runtime.generation.executorch import load_operators
 from edgekit_converters.generation import operators
 from edgekit_converters.generation.attention import Query, Window, plain, window_of
 
@@ -129,7 +130,7 @@ class Buffers:
 
     def _store(self, layer: int, key: Tensor, value: Tensor) -> KeyValues:
         cache = self._caches[layer]
-        operators.load()
+        load_operators()
         torch.ops.llama.update_cache(key.transpose(1, 2), cache.key, self._start)
         torch.ops.llama.update_cache(value.transpose(1, 2), cache.value, self._start)
         return cache

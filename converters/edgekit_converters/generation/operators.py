@@ -7,20 +7,8 @@ that share a key are not repeated. ``edgekit::grouped_attention`` stands in a ca
 
 from __future__ import annotations
 
-import os
-from functools import cache
-
 import torch
 from torch import Tensor
-
-
-@cache
-def load() -> None:
-    """Register ExecuTorch's attention operators with torch."""
-    # Their library multiplies through MKL's threads, which fight ExecuTorch's own for the
-    # processors: with one MKL thread, decoding was 2 to 5 times as fast on two cores.
-    os.environ.setdefault("MKL_NUM_THREADS", "1")
-    from executorch.extension.llm.custom_ops import custom_ops  # noqa: F401
 
 
 @torch.library.custom_op("edgekit::grouped_attention", mutates_args=())

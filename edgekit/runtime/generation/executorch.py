@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,23 @@ class _Steps:
         self._session.close()
 
 
+@cache
+def load_operators() -> None:
+    """Register ExecuTorch's attention operators, llama::custom_sdpa and llama::update_cache.
+
+    Their library multiplies through MKL's threads, which fight ExecuTorch's own for the processors:
+    with one MKL thread, decoding was 2 to 5 times as fast on two cores. That must be said before
+    torch starts its own threads.
+
+    Raises:
+        ImportError: ExecuTorch is not installed.
+    """
+    os.environ.setdefault("MKL_NUM_THREADS", "1")
+    # On a PC their library complains that no phone's files are there.
+    with native_silence(2):
+        from executorch.extension.llm.custom_ops import custom_ops  # noqa: F401
+
+
 def open_steps(path: Path, signature: Signature) -> _Steps:
     """Load a decoder.
 
@@ -49,15 +67,8 @@ def open_steps(path: Path, signature: Signature) -> _Steps:
         ImportError: ExecuTorch is not installed.
         InternalError: the runtime refused the program.
     """
-    # Must come before torch starts its own threads, which would fight ExecuTorch's.
-    os.environ.setdefault("MKL_NUM_THREADS", "1")
-    runtime = load_runtime("executorch")
-    # On a PC their library complains that no phone's files are there.
-    with native_silence(2):
-        # Registers llama::custom_sdpa and llama::update_cache.
-        from executorch.extension.llm.custom_ops import custom_ops  # noqa: F401
-
-    session = runtime.open_session(path, signature)
+    load_operators()
+    session = load_runtime("executorch").open_session(path, signature)
     return _Steps(
         session, signature.inputs[0].dims[1].maximum, signature.outputs[0].dims[-1].maximum
     )
