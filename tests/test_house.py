@@ -24,6 +24,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "targets": {"errors"},
     "tasks": {"errors"},
     "stages": {"errors"},
+    "packs": {"errors", "bundle"},
     "floors": {"bundle"},
     "parity": {"bundle", "tasks"},
     "device": _DATA,
@@ -34,7 +35,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "doctor": {"errors", "device"},
     "api": _MEASURED | {"doctor", "edgekit_converters"},
     "edgekit_converters": _MEASURED,
-    "cli": _DATA | {"api", "bench", "device", "doctor", "testing"},
+    "cli": _DATA | {"api", "bench", "device", "doctor", "packs", "testing"},
     "edgekit": {"api", "errors", "stages"},
     "__main__": {"cli"},
 }

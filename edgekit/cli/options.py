@@ -150,6 +150,13 @@ def schemes() -> list[str]:
     return sorted(known())
 
 
+def packs() -> list[str]:
+    """Names of task packs."""
+    from edgekit import packs as known
+
+    return list(known.names())
+
+
 def cpus() -> list[str]:
     """Names that ``--isa`` takes."""
     from edgekit.targets import TARGETS
