@@ -112,18 +112,21 @@ def _linears(
     decisions: Decisions,
     rows: dict[str, Row],
 ) -> None:
-    """Calibrate the linears that share an activation: one scaling serves them all."""
+    """Calibrate the linears that share an activation, and its scaling where they agree on one."""
     weights = {unit.name: weight(graph_module, unit.name) for unit in linears}
     first = settings[linears[0].name]
-    factors = methods.factors(calibrators.scaling, list(weights.values()), seen, first)
-    if factors is not None:
-        decisions.factors[linears[0].name] = factors
-        scale(graph_module, linears, factors)
-        weights = {name: tensor * factors for name, tensor in weights.items()}
-        seen = seen.scaled(1 / factors)
-    for unit in linears:
-        setting, tensor = settings[unit.name], weights[unit.name]
-        grid = methods.fit(calibrators.rounding, tensor, unit.kind, setting, seen)
-        decisions.grids[unit.name] = grid
-        rows[unit.name] = row(unit, setting, tensor, grid, seen)
-        put(graph_module, unit.name, grid)
+    for names, factors in methods.scalings(calibrators.scaling, weights, seen, first):
+        members = [unit for unit in linears if unit.name in names]
+        known = seen
+        if factors is not None:
+            scale(graph_module, members, factors)
+            known = seen.scaled(1 / factors)
+        for unit in members:
+            setting, tensor = settings[unit.name], weights[unit.name]
+            if factors is not None:
+                decisions.factors[unit.name] = factors.clone()
+                tensor = tensor * factors
+            grid = methods.fit(calibrators.rounding, tensor, unit.kind, setting, known)
+            decisions.grids[unit.name] = grid
+            rows[unit.name] = row(unit, setting, tensor, grid, known)
+            put(graph_module, unit.name, grid)

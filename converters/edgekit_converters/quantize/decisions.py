@@ -32,8 +32,8 @@ class Decisions:
 
     Attributes:
         channels: outlying input channels that get a linear of their own, by the linear's weight.
-        factors: what an activation's channels are divided by, by the weight of the first linear
-            that reads it.
+        factors: what the channels of a linear's activation are divided by, by its weight. Linears
+            with the same factors read the same product.
         grids: integers and scales, by the graph's name of the tensor.
         rows: the ledger, in graph order.
     """
@@ -56,10 +56,10 @@ def replay(graph_module: GraphModule, decisions: Decisions) -> None:
         _present(name, known)
         outliers.split(graph_module, name, channels)
     known = {unit.name: unit for unit in units(graph_module)}
-    for name, factors in decisions.factors.items():
-        first = _present(name, known)
-        linears = [unit for unit in known.values() if unit.activation == first.activation]
-        scale(graph_module, [unit for unit in linears if unit.name in decisions.grids], factors)
+    for name in decisions.factors:
+        _present(name, known)
+    for linears, factors in _scaled(list(known.values()), decisions):
+        scale(graph_module, linears, factors)
     for name, grid in decisions.grids.items():
         unit = _present(name, known)
         if tuple(grid.values.shape) != (unit.rows, unit.columns):
@@ -67,6 +67,26 @@ def replay(graph_module: GraphModule, decisions: Decisions) -> None:
         put(graph_module, name, grid)
     graph_module.graph.eliminate_dead_code()
     graph_module.recompile()
+
+
+def _scaled(known: list[Unit], decisions: Decisions) -> list[tuple[list[Unit], Tensor]]:
+    """Linears with the factors that they share."""
+    found: list[tuple[list[Unit], Tensor]] = []
+    for unit in known:
+        if unit.kind != "linear" or unit.name not in decisions.grids:
+            continue
+        alike = [one for one in found if one[0][0].activation == unit.activation]
+        factors = decisions.factors.get(unit.name)
+        if factors is None:
+            # Plans of earlier versions name the first linear of an activation for all of them.
+            shared = alike[:1]
+        else:
+            shared = [one for one in alike if torch.equal(one[1], factors)]
+        if shared:
+            shared[0][0].append(unit)
+        elif factors is not None:
+            found.append(([unit], factors))
+    return found
 
 
 def untie(graph_module: GraphModule) -> None:

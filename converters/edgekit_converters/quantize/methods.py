@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -32,23 +32,40 @@ class Calibrators:
     split: bool = True
 
 
-def factors(
-    scaling: str, weights: Sequence[Tensor], seen: Moments, setting: Setting
-) -> Tensor | None:
-    """What the channels of an activation are divided by and the weights multiplied; None for 1.
+def scalings(
+    scaling: str, weights: Mapping[str, Tensor], seen: Moments, setting: Setting
+) -> list[tuple[list[str], Tensor | None]]:
+    """What the channels of an activation are divided by and the weights multiplied.
+
+    One product serves all linears that read the activation, but for those that the method would
+    rather scale alone.
 
     Args:
         scaling: see ``Calibrators``.
-        weights: of every linear that reads the activation, each ``(rows, columns)``.
+        weights: of every linear that reads the activation, ``(rows, columns)``, by name.
         seen: statistics of the activation.
         setting: of the weights.
+
+    Returns:
+        Names and the factors that they share; None for no scaling.
     """
     if not scaling:
-        return None
+        return [(list(weights), None)]
     name = ("learned" if setting.bits == 8 else "awq") if scaling == AUTO else scaling
     method = importlib.import_module(f"edgekit_converters.quantize.scaling.{name}")
-    found: Tensor = method.factors(list(weights), seen, setting.bits, setting.group)
-    return found
+    names, tensors = list(weights), list(weights.values())
+    groups = [list(range(len(names)))]
+    if hasattr(method, "groups"):
+        groups = method.groups(tensors, seen, setting.bits, setting.group)
+    return [
+        (
+            [names[index] for index in members],
+            method.factors(
+                [tensors[index] for index in members], seen, setting.bits, setting.group
+            ),
+        )
+        for members in groups
+    ]
 
 
 def fit(rounding: str, weight: Tensor, kind: str, setting: Setting, seen: Moments | None) -> Grid:

@@ -47,17 +47,12 @@ def _linears(
     calibrators: Calibrators,
 ) -> Variant:
     tensors = {unit.name: weights[unit.name] for unit in members}
-    factors = methods.factors(calibrators.scaling, list(tensors.values()), seen, setting)
-    inverse = None
-    if factors is not None:
-        tensors = {name: tensor * factors for name, tensor in tensors.items()}
-        inverse = 1 / factors
-        seen = seen.scaled(inverse)
-    return {
-        name: Treatment(
-            methods.fit(calibrators.rounding, tensor, "linear", setting, seen).dequantized(),
-            per_token,
-            inverse,
-        )
-        for name, tensor in tensors.items()
-    }
+    found: dict[str, Treatment] = {}
+    for names, factors in methods.scalings(calibrators.scaling, tensors, seen, setting):
+        inverse = None if factors is None else 1 / factors
+        known = seen if inverse is None else seen.scaled(inverse)
+        for name in names:
+            tensor = tensors[name] if factors is None else tensors[name] * factors
+            grid = methods.fit(calibrators.rounding, tensor, "linear", setting, known)
+            found[name] = Treatment(grid.dequantized(), per_token, inverse)
+    return found
