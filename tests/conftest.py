@@ -49,27 +49,18 @@ def edgekit(tmp_path: Path) -> Program:
 
 
 @pytest.fixture(scope="session")
-def tiny_bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Task -> a small bundle of a random model, made once by the real pipeline. Only read it."""
-    from edgekit import export
-    from tests.support.models import tiny_bert, tiny_sentence_bert
+def tiny_bundles(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Task -> a small bundle of a random model, made by the real pipeline. Only read it."""
+    from tests.support.bundles import bundle
 
     home = tmp_path_factory.mktemp("bundles")
-    models = {
-        "sentence-similarity": tiny_sentence_bert(home / "similarity-model"),
-        "text-classification": tiny_bert(home / "classification-model"),
-        "fill-mask": tiny_bert(home / "mask-model", head="AutoModelForMaskedLM"),
-    }
-    bundles = {}
-    for task, model in models.items():
-        # One bundle with both artifacts is enough; lowering to a .pte is what takes long.
-        runtimes = None if task == "sentence-similarity" else ["onnx"]
-        made = export(model, out=home / task, task=task, quantize="none", runtimes=runtimes)
-        bundles[task] = made.path
-    return bundles
+    more = {task: bundle(task, home) for task in ("text-classification", "fill-mask")}
+    return {"sentence-similarity": tiny_bundle, **more}
 
 
 @pytest.fixture(scope="session")
-def tiny_bundle(tiny_bundles: dict[str, Path]) -> Path:
+def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The sentence-similarity bundle of ``tiny_bundles``. Copy it before changing it."""
-    return tiny_bundles["sentence-similarity"]
+    from tests.support.bundles import bundle
+
+    return bundle("sentence-similarity", tmp_path_factory.mktemp("bundle"))

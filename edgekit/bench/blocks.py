@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from edgekit.bench import schedule, validity
-from edgekit.bench.record import Block, Gate, Plan, Setting, Times
+from edgekit.bench.record import TIMED, Block, Gate, Plan, SeriesName, Setting, Times
 from edgekit.bench.statistics import MOST_POINTS, Series, core_cv, points
-from edgekit.device.job import Job, Runtime
+from edgekit.device.job import MOST_TOKENS, Job, Mode, Runtime
 from edgekit.device.places import Place
 from edgekit.device.protocol import Event
 from edgekit.errors import DeviceReplyRefused
@@ -24,12 +24,19 @@ _MOST_LOADS = 20_000
 _MOST_READINGS = 8
 _MEMORY = ("vm_hwm_kb", "rss_kb", "pss_kb")
 PROBE_RUNS, PROBE_SECONDS = 5, 0.3
+_MODES: dict[SeriesName, Mode] = {
+    "latency": "latency",
+    "prefill": "generate",
+    "decode": "generate",
+    "load": "load",
+}
 
 
 @dataclass
 class Heard:
     """What a runner says during one job, in bounded memory. Called with each event."""
 
+    kind: SeriesName = "latency"
     series: Series = field(default_factory=Series)
     cold: list[float] = field(default_factory=list)
     warm: list[float] = field(default_factory=list)
@@ -41,6 +48,11 @@ class Heard:
         match event["event"]:
             case "sample":
                 self.series.add(_milliseconds(event))
+            case "answer" if self.kind == "prefill":
+                self.series.add(_milliseconds(event, "first_ms"))
+            case "answer" if self.kind == "decode":
+                for ms in _steps(event):
+                    self.series.add(ms)
             case "loaded" if len(self.cold) + len(self.warm) < _MOST_LOADS:
                 (self.cold if event.get("cold") is True else self.warm).append(_milliseconds(event))
             case "environment" if len(self.clocks) < _MOST_READINGS:
@@ -74,28 +86,40 @@ class Bench:
         planned: the plan.
         models: artifact id -> its runtime and its file in the working folder.
         inputs: (artifact id, length) -> the stream in the working folder.
+        contexts: artifact id -> its context, of decoders.
     """
 
     place: Place
     planned: Plan
     models: Mapping[str, tuple[Runtime, str]]
     inputs: Mapping[tuple[str, int], str]
+    contexts: Mapping[str, int] = field(default_factory=dict)
 
     def job(self, setting: Setting) -> Job:
         """The job of one block of a setting."""
-        runtime, model = self.models[setting.candidate]
         runs, seconds = schedule.share(self.planned)
-        load = setting.series == "load"
+        if setting.series == "load":
+            return self._job(setting, warm_ups=0, runs=self.planned.loads, seconds=0.0)
+        return self._job(setting, warm_ups=self.planned.warm_ups, runs=runs, seconds=seconds)
+
+    def _job(self, setting: Setting, *, warm_ups: int, runs: int, seconds: float) -> Job:
+        runtime, model = self.models[setting.candidate]
+        mode, tokens = _MODES[setting.series], None
+        if mode == "generate":
+            # A prompt's first token is an answer of one.
+            tokens = 1 if setting.series == "prefill" else self.planned.tokens
         return Job(
-            mode=setting.series,
+            mode=mode,
             runtime=runtime,
             model=model,
             inputs=self.inputs[setting.candidate, setting.length],
             threads=setting.threads,
             cores=setting.cores,
-            warm_ups=0 if load else self.planned.warm_ups,
-            runs=self.planned.loads if load else runs,
-            seconds=0.0 if load else seconds,
+            warm_ups=warm_ups,
+            runs=runs,
+            seconds=seconds,
+            context=self.contexts.get(setting.candidate),
+            tokens=tokens,
         )
 
     def probe(self, setting: Setting) -> float:
@@ -104,19 +128,9 @@ class Bench:
 
     def trial(self, setting: Setting, runs: int, seconds: float) -> Times:
         """Times of a short run of a setting that is no block."""
-        runtime, model = self.models[setting.candidate]
-        heard = Heard()
-        job = Job(
-            mode="latency",
-            runtime=runtime,
-            model=model,
-            inputs=self.inputs[setting.candidate, setting.length],
-            threads=setting.threads,
-            cores=setting.cores,
-            warm_ups=self.planned.warm_ups,
-            runs=runs,
-            seconds=seconds,
-        )
+        heard = Heard(setting.series)
+        warm_ups = self.planned.warm_ups
+        job = self._job(setting, warm_ups=warm_ups, runs=runs, seconds=seconds)
         self.place.run(job, timeout=_timeout(job, self.place.kind), on_event=heard)
         return _timed(heard)
 
@@ -129,7 +143,7 @@ class Bench:
             DeviceReplyRefused: the runner gave no times, or none that are numbers.
             EdgekitError: what ``Place.run`` raises.
         """
-        heard, job = Heard(), self.job(setting)
+        heard, job = Heard(setting.series), self.job(setting)
         before = self.place.health()
         started = datetime.now(UTC).isoformat(timespec="milliseconds")
         begin, used = time.monotonic(), _own_seconds()
@@ -137,7 +151,7 @@ class Bench:
         seconds, driver = time.monotonic() - begin, _own_seconds() - used
         after = self.place.health()
         timed = None
-        if setting.series == "latency":
+        if setting.series in TIMED:
             timed = _timed(heard)
         elif not heard.cold and not heard.warm:
             raise DeviceReplyRefused("the runner told of no load")
@@ -183,8 +197,16 @@ def _timeout(job: Job, kind: str) -> float:
     return (300.0 + 5 * job.seconds) * (4 if kind == "emulated" else 1)
 
 
-def _milliseconds(event: Event) -> float:
-    value = event.get("ms")
+def _steps(event: Event) -> list[float]:
+    """The times between an answer's tokens."""
+    values = event.get("step_ms")
+    if not isinstance(values, list) or len(values) >= MOST_TOKENS:
+        raise DeviceReplyRefused("the runner gave no times of an answer's tokens")
+    return [_milliseconds({"event": "answer", "ms": value}) for value in values]
+
+
+def _milliseconds(event: Event, name: str = "ms") -> float:
+    value = event.get(name)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise DeviceReplyRefused(f"the runner gave no time in {event['event']!r}")
     if not math.isfinite(value) or value < 0:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
+from edgekit.bench.forecast import forecast
 from edgekit.bench.record import Candidate
 from edgekit.bundle.goldens import Golden, read
 from edgekit.bundle.manifest import Manifest
@@ -92,6 +93,7 @@ def _entry(
         scheme=info.scheme,
         delegate=info.delegate,
         planned_memory=info.planned_memory,
-        forecast_bytes=info.bytes + (info.planned_memory or 0),
+        forecast_bytes=forecast(manifest, info).total,
+        context=manifest.generation.context if manifest.generation else None,
     )
     return Entry(candidate, folder / info.file, manifest, goldens)

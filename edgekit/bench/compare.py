@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from edgekit.bench.record import Block, Record, Setting
+from edgekit.bench.record import TIMED, Block, Record, Setting
 from edgekit.bench.statistics import Floats
 from edgekit.bench.summary import EMULATED, floor_of, numbers
 from edgekit.bench.surroundings import machine
@@ -119,12 +119,17 @@ def _differences(first: Record, second: Record) -> list[str]:
     for name, a, b in (
         ("lengths", first.plan.lengths, second.plan.lengths),
         ("threads", _threads(first), _threads(second)),
+        ("tokens", _tokens(first), _tokens(second)),
         ("cores", first.plan.cores, second.plan.cores),
         ("artifacts", _artifacts(first), _artifacts(second)),
     ):
         if a != b:
             found.append(f"{name} are {_list(a)} and {_list(b)}")
     return found
+
+
+def _tokens(record: Record) -> tuple[int, ...]:
+    return () if record.plan.tokens is None else (record.plan.tokens,)
 
 
 def _threads(record: Record) -> tuple[int, ...]:
@@ -140,7 +145,7 @@ def _keyed(record: Record) -> dict[Key, Setting]:
     found: dict[Key, Setting] = {}
     for s in record.settings:
         candidate = record.candidate(s.candidate)
-        length = s.length if s.series == "latency" else 0
+        length = s.length if s.series in TIMED else 0
         key = (candidate.ordinal, candidate.runtime, s.series, length, s.threads, s.cores)
         found[key] = s
     return found
@@ -155,7 +160,7 @@ def _rows(
     )
     what = theirs.id if mine.id == theirs.id else f"{theirs.id} (was {mine.candidate})"
     kinds: list[tuple[str, Callable[[Sequence[Block]], list[Floats]]]]
-    kinds = [("latency", numbers)]
+    kinds = [(theirs.series, numbers)]
     if theirs.series == "load":
         kinds = [("first load", _cold), ("later loads", _warm)]
     return [

@@ -14,7 +14,7 @@ from edgekit.bench import inputs, schedule, surroundings, tuning, validity
 from edgekit.bench.blocks import Bench
 from edgekit.bench.candidates import Entry, open_bundles
 from edgekit.bench.gate import CoolDown
-from edgekit.bench.record import Plan, Record, Setting, read, write
+from edgekit.bench.record import TIMED, Plan, Record, Setting, read, write
 from edgekit.bench.resume import continued, refuse_other_plan, refuse_other_subject
 from edgekit.bench.schedule import Request
 from edgekit.bench.summary import summarise
@@ -81,7 +81,8 @@ def bench(
     if before is not None:
         request = continued(request, before)
     entries = open_bundles(folders, request.runtimes)
-    lengths = inputs.lengths(entries, request.lengths)
+    tokens = inputs.tokens(entries, request.tokens)
+    lengths = inputs.lengths(entries, request.lengths, tokens)
     runtimes = list(dict.fromkeys(entry.candidate.runtime for entry in entries))
     scratch = tempfile.TemporaryDirectory(prefix="edgekit-bench-")
     with scratch as name, open_place(runtimes) as place:
@@ -93,7 +94,8 @@ def bench(
         now = place.health()
         warnings = validity.check_battery(now, force=force) + validity.check_lock(now, force=force)
         environment = place.environment()
-        planned = schedule.plan(request, lengths, surroundings.processors(environment))
+        processors = surroundings.processors(environment)
+        planned = schedule.plan(request, lengths, processors, tokens)
         ready = _prepare(place, planned, entries, Path(name))
         if before is not None:
             refuse_other_plan(before, planned)
@@ -123,7 +125,12 @@ def _prepare(place: Place, planned: Plan, entries: Sequence[Entry], scratch: Pat
         sizes = {name: path.stat().st_size for name, path in files.items()}
         place.require_room(sizes, list(dict.fromkeys(runtime for runtime, _ in models.values())))
     place.put(files)
-    return Bench(place, planned, models, streams)
+    contexts = {
+        entry.candidate.id: entry.candidate.context
+        for entry in entries
+        if entry.candidate.context is not None
+    }
+    return Bench(place, planned, models, streams, contexts)
 
 
 def _begin(
@@ -141,7 +148,7 @@ def _begin(
         tried = tuning.counts(surroundings.processors(environment), planned.cores)
         stages = Stages({"threads": 1.0}, progress)
         with stages.stage("threads"):
-            swept = tuning.sweep(ready, [c.id for c in candidates], tried, stages.note)
+            swept = tuning.sweep(ready, candidates, tried, stages.note)
     chosen = tuning.best(swept) if swept else None
     settings = schedule.settings(planned, candidates, chosen)
     return Record(
@@ -184,7 +191,7 @@ def _measure(ready: Bench, record: Record, path: Path, progress: ProgressCallbac
 
 
 def _blocks(run: _Run, left: Sequence[tuple[int, Setting]]) -> None:
-    first = next(s for s in run.record.settings if s.series == "latency")
+    first = next(s for s in run.record.settings if s.series in TIMED)
     emulated = run.bench.place.kind == "emulated"
     gate = CoolDown(
         run.bench.place.health,

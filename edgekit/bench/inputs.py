@@ -12,9 +12,14 @@ from numpy.typing import NDArray
 from edgekit.bench.candidates import Entry
 from edgekit.bundle.manifest import Manifest, TensorSpec
 from edgekit.device import stream
+from edgekit.device.job import MOST_TOKENS
 from edgekit.errors import SpecError
 
+IDS = "input_ids"
+_LEAVE = "Leave it out."
 USUAL = (16, 64, 128)
+USUAL_TOKENS = 64
+LEAST_TOKENS = 2  # one that follows the prompt and one that follows a token
 
 
 def bounds(manifest: Manifest) -> tuple[int, int]:
@@ -24,18 +29,53 @@ def bounds(manifest: Manifest) -> tuple[int, int]:
     return max(dim.minimum, limits.min_length), min(dim.maximum, limits.max_length)
 
 
-def lengths(entries: Sequence[Entry], asked: Sequence[int] | None) -> tuple[int, ...]:
+def tokens(entries: Sequence[Entry], asked: int | None) -> int | None:
+    """How long the answers of decoders are; None when there are no decoders.
+
+    Args:
+        entries: the artifacts under test.
+        asked: what the user named; the usual number, or half of a small context, unless given.
+
+    Raises:
+        SpecError: a number for models that answer in one pass, one that a context has no room for,
+            or decoders beside other models.
+    """
+    contexts = [entry.candidate.context for entry in entries]
+    known = [context for context in contexts if context is not None]
+    if not known:
+        if asked is not None:
+            raise SpecError("--tokens is about decoders, and the bundle has none", hint=_LEAVE)
+        return None
+    if len(known) < len(contexts):
+        raise SpecError(
+            "a decoder and a model that answers in one pass have no time in common",
+            hint="Measure them one by one.",
+        )
+    most = min(known) - 1
+    wanted = asked if asked is not None else max(LEAST_TOKENS, min(USUAL_TOKENS, (most + 1) // 2))
+    if not LEAST_TOKENS <= wanted <= min(most, MOST_TOKENS):
+        raise SpecError(
+            f"answers of {wanted} tokens do not fit a context of {most + 1}",
+            hint=f"Name {LEAST_TOKENS} to {min(most, MOST_TOKENS)} with --tokens.",
+        )
+    return wanted
+
+
+def lengths(
+    entries: Sequence[Entry], asked: Sequence[int] | None, tokens: int | None = None
+) -> tuple[int, ...]:
     """The lengths to measure, shortest first.
 
     Args:
         entries: the artifacts under test.
         asked: lengths that the user named; the usual ones that fit unless given.
+        tokens: of the answers that must fit behind a prompt.
 
     Raises:
         SpecError: a bundle does not take a length that was asked for, or they share none.
     """
-    most = min(bounds(entry.manifest)[1] for entry in entries)
-    least = max(bounds(entry.manifest)[0] for entry in entries)
+    room = [_room(entry, tokens) for entry in entries]
+    least, most = max(low for low, _ in room), min(high for _, high in room)
     if asked is None:
         if least > most:
             raise SpecError(
@@ -43,13 +83,12 @@ def lengths(entries: Sequence[Entry], asked: Sequence[int] | None) -> tuple[int,
                 hint="Measure them one by one.",
             )
         return tuple(n for n in USUAL if least <= n <= most) or (most,)
-    for entry in entries:
-        low, high = bounds(entry.manifest)
+    for entry, (low, high) in zip(entries, room, strict=True):
         for length in asked:
             if not low <= length <= high:
                 raise SpecError(
                     f"{entry.candidate.bundle} does not take {length} tokens: "
-                    f"it takes {low} to {high}",
+                    f"it takes {low} to {high}" + (f" with {tokens} behind" if tokens else ""),
                     hint=f"Name lengths of {least} to {most} with --lengths."
                     if least <= most
                     else "Measure the bundles one by one.",
@@ -62,8 +101,12 @@ def lengths(entries: Sequence[Entry], asked: Sequence[int] | None) -> tuple[int,
 def sample(entry: Entry, length: int) -> list[NDArray[Any]]:
     """An input of ``length`` tokens, in call order: the longest golden, repeated or cut.
 
-    Its first and its last token stay where they are: they are special in most tokenizers.
+    A decoder's is its prompt alone. The first and the last token stay where they are: they are
+    special in most tokenizers.
     """
+    if entry.candidate.context is not None:
+        found = max((golden.inputs[IDS] for golden in entry.goldens), key=np.size)
+        return [np.ascontiguousarray(_resized(found, 1, length, mask=False))]
     signature = entry.manifest.signature
     first = signature.inputs[0].name
     golden = max(entry.goldens, key=lambda found: found.inputs[first].shape[1])
@@ -84,6 +127,16 @@ def write(path: Path, entry: Entry, length: int) -> None:
         OSError: the file cannot be written.
     """
     stream.write(path, [sample(entry, length)])
+
+
+def _room(entry: Entry, tokens: int | None) -> tuple[int, int]:
+    """Shortest and longest input, of a decoder with room for its answer behind."""
+    least, most = bounds(entry.manifest)
+    context = entry.candidate.context
+    if context is None or tokens is None:
+        return least, most
+    # The last token of an answer is never read.
+    return 1, context - tokens
 
 
 def _length_dim(manifest: Manifest) -> Any:

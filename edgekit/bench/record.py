@@ -18,7 +18,9 @@ SCHEMA_VERSION = 1
 MOST_BYTES = 256 * 2**20
 
 Kind = Literal["host", "emulated", "phone"]
-SeriesName = Literal["latency", "load"]
+SeriesName = Literal["latency", "prefill", "decode", "load"]
+# Those that a block has times of: an answer, a prompt's first token, one token to the next.
+TIMED: tuple[SeriesName, ...] = ("latency", "prefill", "decode")
 
 
 class _Part(BaseModel):
@@ -28,7 +30,10 @@ class _Part(BaseModel):
 
 
 class Plan(_Part):
-    """What was asked for. ``runs`` and ``seconds`` are for a setting, over all its blocks."""
+    """What was asked for. ``runs`` and ``seconds`` are for a setting, over all its blocks.
+
+    ``tokens`` is how long a decoder's answers are; its ``lengths`` are of prompts.
+    """
 
     quick: bool
     lengths: tuple[int, ...]
@@ -42,10 +47,11 @@ class Plan(_Part):
     loads: int = Field(ge=0)
     seed: int = Field(ge=0)
     cooldown_minutes: float = Field(ge=0)
+    tokens: int | None = Field(default=None, ge=2)
 
 
 class Candidate(_Part):
-    """One artifact under test; ``forecast_bytes`` is its file and its planned memory."""
+    """One artifact under test; ``context`` is a decoder's, ``forecast_bytes`` of ``forecast``."""
 
     id: str
     bundle: str
@@ -59,6 +65,7 @@ class Candidate(_Part):
     delegate: str
     planned_memory: int | None
     forecast_bytes: int
+    context: int | None = None
 
 
 class Setting(_Part):

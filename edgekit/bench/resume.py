@@ -21,6 +21,7 @@ _OPTIONS = {
     "cores": "--cores",
     "runtimes": "--runtime",
     "seed": "--seed",
+    "tokens": "--tokens",
     "cooldown_minutes": "--cooldown",
 }
 
@@ -43,6 +44,7 @@ def continued(request: Request, record: Record) -> Request:
         cores=plan.cores or None,
         runtimes=runtimes,
         seed=plan.seed,
+        tokens=plan.tokens,
         cooldown_minutes=plan.cooldown_minutes,
     )
     for field in fields(Request):

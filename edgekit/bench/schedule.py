@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgekit.bench.record import Candidate, Plan, Setting
+from edgekit.bench.record import Candidate, Plan, SeriesName, Setting
 
 WARM_UPS = 3
 RUNS = 10
@@ -17,6 +17,13 @@ FULL_ROUNDS, QUICK_ROUNDS = 3, 2
 FULL_LOADS, QUICK_LOADS = 5, 2
 FULL_COOLDOWN, QUICK_COOLDOWN = 10.0, 0.5
 MOST_THREADS, UNKNOWN_THREADS = 4, 2
+DECODER: tuple[SeriesName, ...] = ("prefill", "decode")
+WORDS: dict[SeriesName, str] = {
+    "latency": "{length} tokens",
+    "prefill": "prefill of {length} tokens",
+    "decode": "decode after {length} tokens",
+    "load": "load",
+}
 
 
 @dataclass(frozen=True)
@@ -32,6 +39,7 @@ class Request:
         runtimes: artifacts to measure.
         seed: of the order and of the bootstrap.
         cooldown_minutes: most time to wait for a cool device, over the whole run.
+        tokens: how long a decoder's answers are.
     """
 
     quick: bool = False
@@ -42,15 +50,19 @@ class Request:
     runtimes: tuple[str, ...] | None = None
     seed: int | None = None
     cooldown_minutes: float | None = None
+    tokens: int | None = None
 
 
-def plan(request: Request, lengths: Sequence[int], processors: int | None) -> Plan:
+def plan(
+    request: Request, lengths: Sequence[int], processors: int | None, tokens: int | None = None
+) -> Plan:
     """The whole plan of a request, with its defaults filled in.
 
     Args:
         request: what the user asks for.
         lengths: the lengths, already held against the bundles.
         processors: of the place; None when it does not say.
+        tokens: of a decoder's answers; None for other models.
     """
     quick = request.quick
     usual = min(MOST_THREADS, processors or UNKNOWN_THREADS)
@@ -70,13 +82,14 @@ def plan(request: Request, lengths: Sequence[int], processors: int | None) -> Pl
         loads=QUICK_LOADS if quick else FULL_LOADS,
         seed=request.seed or 0,
         cooldown_minutes=minutes,
+        tokens=tokens,
     )
 
 
 def settings(
     planned: Plan, candidates: Sequence[Candidate], best: dict[str, int] | None = None
 ) -> tuple[Setting, ...]:
-    """Every setting: latency by length and threads, and loading.
+    """Every setting: latency by length and threads, of decoders prefill and decode, and loading.
 
     Args:
         planned: the plan.
@@ -86,9 +99,12 @@ def settings(
     found = []
     for candidate in candidates:
         counts = planned.threads if best is None else (best[candidate.id],)
+        timed: tuple[SeriesName, ...] = ("latency",) if candidate.context is None else DECODER
         for length in planned.lengths:
             found += [
-                _setting(candidate, "latency", length, threads, planned.cores) for threads in counts
+                _setting(candidate, series, length, threads, planned.cores)
+                for series in timed
+                for threads in counts
             ]
         found.append(_setting(candidate, "load", planned.lengths[0], max(counts), planned.cores))
     return tuple(found)
@@ -109,9 +125,9 @@ def share(planned: Plan) -> tuple[int, float]:
 
 
 def _setting(
-    candidate: Candidate, series: str, length: int, threads: int, cores: tuple[int, ...]
+    candidate: Candidate, series: SeriesName, length: int, threads: int, cores: tuple[int, ...]
 ) -> Setting:
-    what = f"{length} tokens" if series == "latency" else "load"
+    what = WORDS[series].format(length=length)
     return Setting.model_validate(
         {
             "id": f"{candidate.id}, {what}, {threads} threads",

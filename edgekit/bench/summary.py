@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from edgekit.bench import energy
-from edgekit.bench.record import Block, Record, Setting
+from edgekit.bench.record import TIMED, Block, Record, SeriesName, Setting
 from edgekit.bench.statistics import Floats, figures, interval, ratio_draws
 from edgekit.bench.verdict import FLOOR, QUICK_FLOOR, Verdict, judge
 
@@ -24,7 +24,7 @@ def summarise(record: Record) -> dict[str, Any]:
     step = energy.smallest_step(record.blocks)
     return {
         "conditions": conditions(record),
-        "latency": [_latency(record, s, step) for s in record.settings if s.series == "latency"],
+        "latency": [_timed(record, s, step) for s in record.settings if s.series in TIMED],
         "artifacts": [_artifact(record, item.id) for item in record.candidates],
         "left_out": left_out(record),
         "comparison": comparisons(record),
@@ -50,15 +50,16 @@ def counted(record: Record, setting: Setting) -> tuple[list[Block], bool]:
 
 
 def numbers(blocks: Sequence[Block]) -> list[Floats]:
-    """The times of some blocks of latency, in ms."""
+    """The times of some blocks, in ms."""
     return [np.array(b.times.points) for b in blocks if b.times is not None]
 
 
-def _latency(record: Record, setting: Setting, step: float | None) -> dict[str, Any]:
+def _timed(record: Record, setting: Setting, step: float | None) -> dict[str, Any]:
     blocks, valid = counted(record, setting)
     row: dict[str, Any] = {
         "setting": setting.id,
         "artifact": setting.candidate,
+        "series": setting.series,
         "length": setting.length,
         "threads": setting.threads,
         "blocks": len(record.blocks_of(setting.id, valid=False)),
@@ -73,6 +74,10 @@ def _latency(record: Record, setting: Setting, step: float | None) -> dict[str, 
     told = asdict(figures(series, record.plan.seed, n=count))
     # The points stand for the times; the least of all times was kept apart.
     told["minimum"] = min(block.times.minimum for block in blocks if block.times is not None)
+    if setting.series == "prefill":
+        told["tokens_per_second"] = 1000 * setting.length / told["median"]
+    elif setting.series == "decode":
+        told["tokens_per_second"] = 1000 / float(np.mean(np.concatenate(series)))
     energy_row = {"said": energy.NOT_TOLD}
     if record.place_kind == "phone":
         energy_row = energy.per_inference(blocks, step)
@@ -126,15 +131,16 @@ def comparisons(record: Record) -> list[dict[str, Any]]:
     if record.place_kind == "emulated":
         return []
     first, *others = record.candidates
-    return [_pair(record, first.id, other.id) for other in others]
+    measured = [name for name in TIMED if any(s.series == name for s in record.settings)]
+    return [_pair(record, first.id, other.id, name) for other in others for name in measured]
 
 
-def _pair(record: Record, first: str, second: str) -> dict[str, Any]:
-    mine = _cells(record, first)
+def _pair(record: Record, first: str, second: str, series: SeriesName) -> dict[str, Any]:
+    mine = _cells(record, first, series)
     verdicts: dict[str, Verdict] = {}
     draws: list[Floats] = []
     logs: list[float] = []
-    for key, setting in _cells(record, second).items():
+    for key, setting in _cells(record, second, series).items():
         if key not in mine:
             continue
         blocks = [numbers(record.blocks_of(item.id)) for item in (mine[key], setting)]
@@ -147,6 +153,7 @@ def _pair(record: Record, first: str, second: str) -> dict[str, Any]:
     row: dict[str, Any] = {
         "first": first,
         "second": second,
+        "series": series,
         "verdicts": {name: verdict.as_dict() for name, verdict in verdicts.items()},
         "ratio": None,
     }
@@ -156,18 +163,22 @@ def _pair(record: Record, first: str, second: str) -> dict[str, Any]:
     return {**row, "sentence": _sentence(row, verdicts)}
 
 
-def _cells(record: Record, candidate: str) -> dict[tuple[int, int | None], Setting]:
+def _cells(
+    record: Record, candidate: str, series: SeriesName
+) -> dict[tuple[int, int | None], Setting]:
     # With counts of their own the artifacts are compared at what is best for each.
     auto = record.plan.threads_auto
     return {
         (setting.length, None if auto else setting.threads): setting
         for setting in record.settings
-        if setting.candidate == candidate and setting.series == "latency"
+        if setting.candidate == candidate and setting.series == series
     }
 
 
 def _sentence(row: dict[str, Any], verdicts: dict[str, Verdict]) -> str:
     pair = f"{row['second']} against {row['first']}"
+    if row["series"] != "latency":
+        pair += f", {row['series']}"
     if row["ratio"] is None:
         why = "no setting in common" if not verdicts else "too few valid blocks"
         return f"{pair}: cannot tell ({why})"

@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 
 from edgekit.bench.blocks import Bench
-from edgekit.bench.record import Record, Setting
+from edgekit.bench.record import Candidate, Record, SeriesName, Setting
 from edgekit.bench.surroundings import machine
 from edgekit.bundle.canonical import dump_bytes
 from edgekit.bundle.disk import as_write_errors
 from edgekit.errors import SpecError
 
 SCHEMA_VERSION = 1
+# What is timed: the answer of a model in one pass, the next token of a decoder.
+_SWEPT: dict[bool, SeriesName] = {False: "latency", True: "decode"}
 SWEEP_RUNS, SWEEP_SECONDS, SWEEP_ROUNDS = 10, 1.0, 2
 NEAR = 1.03
 
@@ -27,7 +29,7 @@ def counts(processors: int | None, cores: Sequence[int]) -> tuple[int, ...]:
 
 
 def sweep(
-    bench: Bench, candidates: Sequence[str], tried: Sequence[int], say: Callable[[str], None]
+    bench: Bench, candidates: Sequence[Candidate], tried: Sequence[int], say: Callable[[str], None]
 ) -> tuple[dict[str, Any], ...]:
     """Time every artifact with every count at the longest length, interleaved.
 
@@ -36,7 +38,8 @@ def sweep(
     """
     length = max(bench.planned.lengths)
     draw = np.random.default_rng(bench.planned.seed)
-    cells = [(name, count) for name in candidates for count in tried]
+    series = {c.id: _SWEPT[c.context is not None] for c in candidates}
+    cells = [(name, count) for name in series for count in tried]
     times: dict[tuple[str, int], list[float]] = {cell: [] for cell in cells}
     for _ in range(SWEEP_ROUNDS):
         for index in draw.permutation(len(cells)):
@@ -45,7 +48,7 @@ def sweep(
             setting = Setting(
                 id="sweep",
                 candidate=name,
-                series="latency",
+                series=series[name],
                 length=length,
                 threads=count,
                 cores=bench.planned.cores,

@@ -58,6 +58,7 @@ def request(
     runtimes: tuple[str, ...] | None,
     seed: int | None,
     cooldown: float | None,
+    tokens: int | None,
 ) -> Request:
     """The words of the command line as the library takes them."""
     from edgekit.bench.schedule import Request
@@ -71,6 +72,7 @@ def request(
         runtimes=runtimes,
         seed=seed,
         cooldown_minutes=cooldown,
+        tokens=tokens,
     )
 
 

@@ -26,6 +26,7 @@ def bench(
     threads: tuple[int, ...] | None,
     cores: tuple[int, ...] | None,
     lengths: tuple[int, ...] | None,
+    tokens: int | None,
     quick: bool,
     baseline: str | None,
     seed: int | None,
@@ -57,6 +58,7 @@ def bench(
         runtimes=runtimes,
         seed=seed,
         cooldown=cooldown,
+        tokens=tokens,
     )
     with output.progress() as progress:
         record = measure(

@@ -24,9 +24,10 @@ Row = Mapping[str, Any]
 SCREEN = 40
 _WIDEST = 78
 _COLUMNS = ("", "tokens", "thr", "n", "median", "95 % CI", "p90", "p99", "CV", "valid")
+_DECODER = ("", "what", "thr", "n", "median", "95 % CI", "p95", "tok/s", "CV", "valid")
 _LOADS = ("", "first load", "later", "peak memory", "PSS", "forecast", "ratio")
 _WORSE = {"slower": "MORE", "faster": "less"}
-_FIGURES = ("n", "median", "low", "high", "p90", "p95", "p99", "minimum", "cv")
+_FIGURES = ("n", "median", "low", "high", "p90", "p95", "p99", "minimum", "cv", "tokens_per_second")
 
 
 def show(output: Output, record: Record, path: Path, form: str, against: Comparison | None) -> None:
@@ -91,7 +92,8 @@ def _screen(output: Output, record: Record, path: Path) -> None:
     for line in head:
         output.text(line)
     output.text()
-    output.table(_COLUMNS, rows[:room], right=range(1, len(_COLUMNS)))
+    columns = _COLUMNS if record.plan.tokens is None else _DECODER
+    output.table(columns, rows[:room], right=range(1, len(columns)))
     if len(rows) > room:
         output.text(f"and {len(rows) - room} more settings: in the record, with --csv, --markdown")
     output.table(_LOADS, loads, right=range(1, len(_LOADS)))
@@ -113,6 +115,11 @@ def _head(record: Record) -> list[str]:
     ]
     if facts := _facts(record):
         lines.insert(2, facts)
+    if plan.tokens is not None:
+        lines.append(
+            f"prefill: a prompt up to its first token; decode: one token to the next, answers of "
+            f"{plan.tokens}"
+        )
     if conditions := record.summary.get("conditions"):
         lines.append(f"CONDITIONS: {conditions}")
     return lines
@@ -152,7 +159,9 @@ def _latency(row: Row, letters: Mapping[str, str]) -> list[Cell]:
     elif not row["speed"]:
         count = ("no speed", "yellow")
     name = letters.get(row["artifact"], "?")
-    where: list[Cell] = [name, str(row["length"]), str(row["threads"] or NONE)]
+    decoder = row["series"] != "latency"
+    length = f"{row['series']} {row['length']}" if decoder else str(row["length"])
+    where: list[Cell] = [name, length, str(row["threads"] or NONE)]
     if "median" not in row:
         return [*where, "0", *[NONE] * 5, count]
     return [
@@ -160,11 +169,18 @@ def _latency(row: Row, letters: Mapping[str, str]) -> list[Cell]:
         str(row["n"]),
         _ms(row["median"]),
         f"{_ms(row['low'])}-{_ms(row['high'])}",
-        _ms(row["p90"]),
-        _ms(row["p99"]),
+        *_spread(row, decoder),
         f"{row['cv']:.1%}",
         count,
     ]
+
+
+def _spread(row: Row, decoder: bool) -> list[Cell]:
+    if not decoder:
+        return [_ms(row["p90"]), _ms(row["p99"])]
+    # Emulated tokens have no speed.
+    rate = f"{row['tokens_per_second']:.0f}" if row["speed"] else NONE
+    return [_ms(row["p95"]), rate]
 
 
 def _load(row: Row, letters: Mapping[str, str]) -> list[Cell]:
@@ -207,7 +223,10 @@ def _energy(record: Record, letters: Mapping[str, str]) -> list[str]:
             joules = energy.get("millijoules")
             amount = f"{energy['microampere_hours']:.3g} uAh"
             amount += "" if joules is None else f" ({joules:.3g} mJ)"
-            told.append(f"{letters.get(row['artifact'], '?')} {row['length']} tokens {amount}")
+            series = "" if row["series"] == "latency" else f"{row['series']} "
+            told.append(
+                f"{letters.get(row['artifact'], '?')} {series}{row['length']} tokens {amount}"
+            )
     if told:
         return [f"energy of an inference, whole phone: {'; '.join(told[:3])}"]
     said = {row.get("energy", {}).get("said", "") for row in record.summary.get("latency", ())}
@@ -226,6 +245,7 @@ def rows_of(record: Record) -> list[dict[str, Any]]:
             "place": record.place,
             "kind": record.place_kind,
             "artifact": row["artifact"],
+            "series": row["series"],
             "tokens": row["length"],
             "threads": row["threads"],
             **{name: row.get(name) for name in _FIGURES},

@@ -1,8 +1,9 @@
 """The job file: what a runner is to do, as it reads it in its working folder.
 
-The first line is ``edgekit-job 2``; each line after it is a key, a space and a value. All numbers
-are whole. Files are named, never addressed: a name has no folder, so a job cannot reach out of the
-folder that it lies in. ``native/job.cpp`` is the reader, and holds the same bounds.
+The first line is ``edgekit-job 2``, or 3 for a decoder; each line after it is a key, a space and a
+value. All numbers are whole. Files are named, never addressed: a name has no folder, so a job
+cannot reach out of the folder that it lies in. ``native/job.cpp`` is the reader, and holds the same
+bounds.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ from typing import Literal, get_args
 
 from edgekit.errors import SpecError
 
-Mode = Literal["goldens", "latency", "load"]
+Mode = Literal["goldens", "latency", "load", "generate"]
 Runtime = Literal["executorch", "onnx"]
 
 RUNTIMES: tuple[Runtime, ...] = get_args(Runtime)
-HEADER = "edgekit-job 2"
+HEADER, DECODER_HEADER = "edgekit-job 2", "edgekit-job 3"
 MOST_BYTES = 4096
 MOST_THREADS = 256
 MOST_CORES = 64
@@ -25,6 +26,10 @@ MOST_CORE = 1023
 MOST_WARM_UPS = 10_000
 MOST_RUNS = 10_000_000
 MOST_SECONDS = 86_400.0
+MOST_CONTEXT = 1 << 20
+MOST_TOKENS = 2048
+MOST_EOS = 16
+MOST_ID = (1 << 30) - 1
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 
@@ -35,7 +40,8 @@ class Job:
 
     Attributes:
         mode: ``goldens`` answers each sample once; ``latency`` times rounds over the samples;
-            ``load`` times loading the model up to its first answer.
+            ``load`` times loading the model up to its first answer; ``generate`` continues each
+            prompt greedily and times its tokens.
         runtime: which runner reads the job.
         model: the artifact's file name.
         inputs: the tensor stream of samples; ``load`` uses the first one.
@@ -48,6 +54,10 @@ class Job:
             load.
         seconds: of timed rounds at the least; ``latency`` ends when ``runs`` and ``seconds`` are
             both reached.
+        context: the most tokens in all, for a decoder; None says that the model is none. Samples
+            are token ids then: ``goldens`` reads them and writes the logits of each pass.
+        tokens: of an answer at most; for ``generate``.
+        eos: ids that end an answer; for ``generate``.
 
     Raises:
         SpecError: a field is out of its bounds, or the mode does not take it.
@@ -63,6 +73,9 @@ class Job:
     warm_ups: int = 0
     runs: int = 1
     seconds: float = 0.0
+    context: int | None = None
+    tokens: int | None = None
+    eos: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.mode not in get_args(Mode):
@@ -85,6 +98,23 @@ class Job:
         _within(len(self.cores), 0, MOST_CORES, "number of cores")
         for core in self.cores:
             _within(core, 0, MOST_CORE, "core")
+        self._check_decoder()
+
+    def _check_decoder(self) -> None:
+        generates = self.mode == "generate"
+        if self.mode == "latency" and self.context is not None:
+            raise SpecError("a decoder is timed by generate, not by latency")
+        if generates and (self.context is None or self.tokens is None):
+            raise SpecError("generate needs a context and a number of tokens")
+        if not generates and (self.tokens is not None or self.eos):
+            raise SpecError("tokens and eos are of generate")
+        if self.context is not None:
+            _within(self.context, 1, MOST_CONTEXT, "context")
+        if self.tokens is not None:
+            _within(self.tokens, 1, MOST_TOKENS, "tokens")
+        _within(len(self.eos), 0, MOST_EOS, "number of eos ids")
+        for token in self.eos:
+            _within(token, 0, MOST_ID, "eos id")
 
 
 def text(job: Job) -> str:
@@ -100,9 +130,14 @@ def text(job: Job) -> str:
         ("warm_ups", job.warm_ups),
         ("runs", job.runs),
         ("milliseconds", round(job.seconds * 1000)),
+        ("context", job.context),
+        ("tokens", job.tokens),
+        ("eos", " ".join(map(str, job.eos))),
     ]
     given = [f"{key} {value}" for key, value in lines if value not in (None, "")]
-    return "\n".join([HEADER, *given, ""])
+    # What needs no new words is said in the old ones: readers of version 2 go on understanding it.
+    header = HEADER if job.context is None else DECODER_HEADER
+    return "\n".join([header, *given, ""])
 
 
 def as_runtime(name: str) -> Runtime:

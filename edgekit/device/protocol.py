@@ -31,7 +31,7 @@ from edgekit.errors import (
     TemporaryFailure,
 )
 
-PROTOCOL = 2
+PROTOCOL = 3
 Event = dict[str, Any]
 
 _LONGEST_LINE = 64 * 1024

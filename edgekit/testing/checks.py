@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
+import numpy as np
+
 from edgekit.bundle.manifest import ArtifactInfo, HopQuality
+from edgekit.device import readings
+from edgekit.device.job import as_runtime
 from edgekit.device.places import Place
 from edgekit.device.protocol import Event
 from edgekit.errors import InternalError, ParityFailed
@@ -12,8 +16,8 @@ from edgekit.runtime.encode import unpad
 from edgekit.tasks import task
 from edgekit.testing.labelled import Example, Score, score
 from edgekit.testing.plan import BATCH, Plan
-from edgekit.testing.replay import replay
-from edgekit.verify import measured
+from edgekit.testing.replay import THREADS, model_name, replay
+from edgekit.verify import decoders, measured
 
 OnEvent = Callable[[Event], None]
 
@@ -26,13 +30,38 @@ def check_goldens(
     Raises:
         EdgekitError: the place or its answers failed; a missed floor is no error here.
     """
+    if plan.manifest.generation is not None:
+        return _decoder_goldens(place, plan, artifact, timeout, on_event)
     inputs = [golden.inputs for golden in plan.goldens]
-    outputs = replay(
-        place, artifact, plan.manifest.signature, inputs, timeout=timeout, on_event=on_event
-    )
+    signature = plan.manifest.signature_of(artifact)
+    outputs = replay(place, artifact, signature, inputs, timeout=timeout, on_event=on_event)
     return measured(
         place.name, artifact, plan.manifest, plan.goldens, outputs, plan.encoder.context
     )
+
+
+def _decoder_goldens(
+    place: Place, plan: Plan, artifact: ArtifactInfo, timeout: float, on_event: OnEvent
+) -> HopQuality:
+    """The goldens of a decoder: texts read token by token, of whose logits the likeliest count."""
+    manifest, passages = plan.manifest, [decoders.passage(golden) for golden in plan.goldens]
+    assert manifest.generation is not None
+    read = readings.read(
+        place,
+        as_runtime(artifact.runtime),
+        model_name(artifact),
+        [readings.Passage(one.ids, one.prompt) for one in passages],
+        context=manifest.generation.context,
+        vocabulary=manifest.signature_of(artifact).outputs[0].dims[-1].maximum,
+        timeout=timeout,
+        threads=THREADS,
+        on_event=on_event,
+    )
+    rows = [
+        np.take_along_axis(logits, golden.inputs[decoders.COLUMNS], axis=1)
+        for golden, logits in zip(plan.goldens, read, strict=True)
+    ]
+    return decoders.measured(place.name, artifact, manifest, plan.goldens, rows)
 
 
 def check_labelled(
@@ -44,7 +73,7 @@ def check_labelled(
         EdgekitError: the place or its answers failed.
     """
     of, context = task(plan.manifest.task), plan.encoder.context
-    signature = plan.manifest.signature
+    signature = plan.manifest.signature_of(artifact)
     found: list[int] = []
     for batch in _batches(plan.examples):
         inputs = [plan.encoder.encode(example.text) for example in batch]

@@ -21,7 +21,7 @@ from edgekit.errors import DeviceReplyRefused, InputMissing, InputRefused
 Outputs = dict[str, NDArray[np.float32]]
 
 # Enough for a check of answers; a phone stays cool.
-_THREADS = 2
+THREADS = 2
 _HINT = "The runner or the place is broken: build the runner anew with edgekit runner build --force"
 
 
@@ -62,7 +62,7 @@ def replay(
         model=model_name(artifact),
         inputs="inputs",
         outputs="outputs",
-        threads=_THREADS,
+        threads=THREADS,
     )
     with tempfile.TemporaryDirectory(prefix="edgekit-test-") as name:
         folder = Path(name)

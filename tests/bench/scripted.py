@@ -97,6 +97,9 @@ class ScriptedPlace:
             for index in range(job.runs):
                 yield {"event": "loaded", "index": 2 * index, "cold": True, "ms": 40.0 + index}
                 yield {"event": "loaded", "index": 2 * index + 1, "cold": False, "ms": 10.0}
+        elif job.mode == "generate":
+            yield {"event": "loaded", "index": 0, "cold": False, "ms": 10.0}
+            yield from self._answers(job)
         else:
             yield {"event": "loaded", "index": 0, "cold": False, "ms": 10.0}
             middle = self._milliseconds(job)
@@ -105,6 +108,15 @@ class ScriptedPlace:
         yield {"event": "heartbeat", "sample": 3}
         yield {"event": "environment", "when": "after", **self.clocks[1]}
         yield {"event": "memory", "vm_hwm_kb": 5_000, "rss_kb": 4_800, "pss_kb": 4_000}
+
+    def _answers(self, job: Job) -> Iterable[Event]:
+        """Forty answers: the first token takes ten times as long as one after it."""
+        assert job.tokens is not None
+        middle = self._milliseconds(job)
+        for number in range(40):
+            steps = middle * (1 + self._noise * self._draw.standard_normal(job.tokens))
+            told = {"first_ms": float(10 * steps[0]), "step_ms": [float(ms) for ms in steps[1:]]}
+            yield {"event": "answer", "index": 0, "round": number, **told}
 
     def fetch(self, name: str, into: Path) -> None:
         raise AssertionError("a bench fetches nothing")

@@ -59,6 +59,7 @@ def test_jobs_say_what_was_planned(tmp_path: Path) -> None:
         "loads": 5,
         "seed": 0,
         "cooldown_minutes": 0.0,
+        "tokens": None,
     }
     jobs = [job for job in place.jobs if job.seconds != 0.3]  # the probes
     timed = [job for job in jobs if job.mode == "latency"]
@@ -249,7 +250,7 @@ def test_memory_and_loads_are_series_of_their_own(tmp_path: Path) -> None:
         assert (row["warm_load_ms"], row["warm_loads"]) == (10.0, 4)
         assert row["peak_bytes"] == 5_000 * 1024
         assert row["pss_bytes"] == 4_000 * 1024
-        assert row["peak_to_forecast"] == row["peak_bytes"] / 300
+        assert row["peak_to_forecast"] == row["peak_bytes"] / row["forecast_bytes"]
     loads = {s.id for s in record.settings if s.series == "load"}
     assert {b.setting for b in record.blocks if b.cold_loads_ms} == loads
     assert all((b.times is None) == (b.setting in loads) for b in record.blocks)

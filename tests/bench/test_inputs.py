@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from edgekit.bench.candidates import Entry, open_bundles
+from edgekit.bench.forecast import forecast
 from edgekit.bench.inputs import bounds, lengths, sample, write
 from edgekit.device import stream
 from edgekit.errors import BundleCorrupt, InputMissing, SpecError
@@ -93,7 +94,15 @@ def test_memory_that_an_artifact_should_take(tmp_path: Path) -> None:
     planned = {**small.artifact("executorch", "model.pte"), "planned_memory": 700}
     made = bundle(tmp_path / "b", artifacts=[planned, small.artifact("onnx", "model.onnx")])
     pte, onnx = open_bundles([made])
-    assert (pte.candidate.forecast_bytes, onnx.candidate.forecast_bytes) == (1000, 300)
+    empty = [
+        forecast(entry.manifest, entry.manifest.artifacts[n]) for n, entry in enumerate((pte, onnx))
+    ]
+    assert [(one.weights, one.planned, one.cache, one.workspace) for one in empty] == [
+        (300, 700, 0, 0),
+        (300, 0, 0, 0),
+    ]
+    assert pte.candidate.forecast_bytes == empty[0].program + 1000
+    assert onnx.candidate.forecast_bytes == empty[1].program + 300
 
 
 def test_bundles_are_checked_first(tmp_path: Path) -> None:

@@ -40,6 +40,14 @@ def test_the_text_of_a_job() -> None:
     )
 
 
+def test_what_is_about_a_decoder_is_said_in_version_3() -> None:
+    job = Job(mode="generate", model="m", inputs="in", context=512, tokens=64, eos=(2, 1))
+    assert text(job) == (
+        "edgekit-job 3\nmode generate\nruntime executorch\nmodel m\ninputs in\nwarm_ups 0\nruns 1\n"
+        "milliseconds 0\ncontext 512\ntokens 64\neos 2 1\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
@@ -64,6 +72,16 @@ def test_the_text_of_a_job() -> None:
         ({"runs": 0}, "runs"),
         ({"seconds": -0.1}, "seconds"),
         ({"seconds": float("nan")}, "seconds"),
+        ({"mode": "generate", "context": 9}, "needs a context and a number of tokens"),
+        ({"mode": "generate", "tokens": 9}, "needs a context and a number of tokens"),
+        ({"mode": "latency", "context": 9}, "timed by generate"),
+        ({"tokens": 9}, "are of generate"),
+        ({"eos": (1,)}, "are of generate"),
+        ({"context": 0}, "context 0"),
+        ({"context": (1 << 20) + 1}, "context"),
+        ({"mode": "generate", "context": 9, "tokens": 2049}, "tokens 2049"),
+        ({"mode": "generate", "context": 9, "tokens": 1, "eos": tuple(range(17))}, "number of eos"),
+        ({"mode": "generate", "context": 9, "tokens": 1, "eos": (-1,)}, "eos id -1"),
     ],
 )
 def test_what_a_job_cannot_say(fields: dict[str, Any], reason: str) -> None:
@@ -91,15 +109,29 @@ def test_every_bound_is_the_runners_too(
     long = Job(**{**GOLDENS, "model": "m" * 100, "inputs": "i" * 100, "outputs": "o" * 100})
     (tmp_path / "job").write_text(text(long))
     assert error_of(start(host_runner, "--job", "job", cwd=tmp_path))[1] == "missing"
+    most: Any = {"context": 1 << 20, "tokens": 2048, "eos": ((1 << 30) - 1,) * 16}
+    (tmp_path / "job").write_text(text(Job(**{**GOLDENS, "mode": "generate", **most})))
+    assert error_of(start(host_runner, "--job", "job", cwd=tmp_path))[1] == "missing"
     many = Job(**{**GOLDENS, "cores": tuple(range(960, 1024))})
     (tmp_path / "job").write_text(text(many))
     assert error_of(start(host_runner, "--job", "job", cwd=tmp_path))[1] == "cores"
 
 
 WHOLE = text(Job(**GOLDENS))
+DECODER = text(Job(**{**GOLDENS, "mode": "generate", "context": 9, "tokens": 8, "eos": (1, 2)}))
 REFUSED = {
     "empty": "",
-    "another version": WHOLE.replace("job 2", "job 3"),
+    "another version": WHOLE.replace("job 2", "job 4"),
+    "a decoder in version 2": DECODER.replace("job 3", "job 2"),
+    "generate without context": DECODER.replace("context 9\n", ""),
+    "generate without tokens": DECODER.replace("tokens 8\n", ""),
+    "a context of none": DECODER.replace("context 9", "context 0"),
+    "a context too long": DECODER.replace("context 9", "context 1048577"),
+    "too many tokens": DECODER.replace("tokens 8", "tokens 2049"),
+    "too many eos": DECODER.replace("eos 1 2", "eos " + " ".join(["1"] * 17)),
+    "an eos too high": DECODER.replace("eos 1 2", "eos 1073741824"),
+    "goldens with tokens": DECODER.replace("mode generate", "mode goldens"),
+    "latency of a decoder": DECODER.replace("mode generate", "mode latency"),
     "no end": WHOLE[:-1],
     "carriage returns": WHOLE.replace("\n", "\r\n"),
     "not ASCII": WHOLE.replace("inputs inputs", "inputs \u00efnputs"),

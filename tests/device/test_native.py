@@ -53,7 +53,7 @@ def test_version_shows_that_kernels_and_delegate_are_registered(
     host_runner: Path, tmp_path: Path
 ) -> None:
     status, [event] = start(host_runner, "--version", cwd=tmp_path)
-    assert (status, event["event"], event["protocol"]) == (0, "hello", 2)
+    assert (status, event["event"], event["protocol"]) == (0, "hello", 3)
     assert event["runtime"] == "executorch"
     assert event["version"] == json.loads((host_runner / "runner.json").read_bytes())["version"]
     assert event["kernels"] > 200

@@ -30,7 +30,7 @@ def onnx(folder: Path, model: Path, cwd: Path, **fields: Any) -> Said:
 
 def test_version(host_onnx_runner: Path, tmp_path: Path) -> None:
     status, [event] = start(host_onnx_runner, "--version", cwd=tmp_path)
-    assert (status, event["event"], event["protocol"]) == (0, "hello", 2)
+    assert (status, event["event"], event["protocol"]) == (0, "hello", 3)
     assert (event["runtime"], event["version"]) == ("onnx", sdk.pinned_version("onnxruntime"))
     assert event["providers"] == "CPUExecutionProvider"
 

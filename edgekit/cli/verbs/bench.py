@@ -45,7 +45,14 @@ from edgekit.cli.output import Output
     "--lengths",
     metavar="N,...",
     type=bench_options.Numbers(1, 1 << 20),
-    help="Input lengths in tokens.  [default: those of 16,64,128 that the bundles take]",
+    help="Input lengths in tokens, of a decoder its prompts'.  [default: those of 16,64,128 that "
+    "the bundles take]",
+)
+@click.option(
+    "--tokens",
+    metavar="N",
+    type=click.IntRange(2, 2048),
+    help="How long a decoder's answers are.  [default: 64, or half of a small context]",
 )
 @click.option("--quick", is_flag=True, help="A second for each setting; marked as no basis.")
 @click.option(
@@ -98,7 +105,8 @@ def command(output: Output, /, **words: Any) -> None:
 
     At least 3 warm-ups, 10 runs and 60 s a setting in three blocks, artifacts and settings
     interleaved. A block that was throttled, unsteady or disturbed does not count, and the report
-    says so. With several bundles, the first is what the others are compared with.
+    says so. A decoder has two times: of a prompt up to its first token (prefill), and of each token
+    after it (decode). With several bundles, the first is what the others are compared with.
     """
     from edgekit.cli import bench_run
 

@@ -1,46 +1,23 @@
 // ExecuTorch behind engine.h: XNNPACK and the portable kernels, from the executorch package.
 
-#include <executorch/extension/module/module.h>
 #include <executorch/extension/tensor/tensor.h>
 #include <executorch/runtime/backend/interface.h>
 #include <executorch/runtime/kernel/operator_registry.h>
 #include <executorch/runtime/platform/runtime.h>
 
-#include "engine.h"
+#include "clock.h"
+#include "program_executorch.h"
 
 #ifndef EDGEKIT_RUNTIME_VERSION
 #define EDGEKIT_RUNTIME_VERSION "unknown"
 #endif
 
-// The wheel has the thread pool's library but not its header: these are the two members used here.
-namespace executorch::extension::threadpool {
-class ThreadPool {
- public:
-  size_t get_thread_count() const;
-  bool _unsafe_reset_threadpool(uint32_t new_thread_count);
-};
-ThreadPool* get_threadpool();
-}  // namespace executorch::extension::threadpool
-
 namespace edgekit::engine {
 namespace {
 
 using executorch::aten::ScalarType;
-using executorch::extension::Module;
-using executorch::runtime::Error;
 using executorch::runtime::EValue;
 using executorch::runtime::MethodMeta;
-using Clock = std::chrono::steady_clock;
-
-double ms_since(Clock::time_point start) {
-  return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
-}
-
-void require_ok(Error error, const char* doing) {
-  if (error == Error::Ok) return;
-  throw Failure("executorch", std::string(doing) + ": " + executorch::runtime::to_string(error),
-                static_cast<uint32_t>(error));
-}
 
 ScalarType scalar_type(Dtype dtype) {
   return dtype == Dtype::kInt64 ? ScalarType::Long : ScalarType::Float;
@@ -87,47 +64,25 @@ void describe(Fields& hello) {
 }
 
 struct Model::State {
-  explicit State(const std::string& path) : module(path, Module::LoadMode::Mmap) {}
+  State(const std::string& path, uint32_t threads) : program(path, threads) {}
 
-  Module module;
-  LoadTimes times;
-  std::optional<MethodMeta> meta;
+  Program program;
   std::vector<executorch::extension::TensorPtr> tensors;
   std::vector<EValue> values;
   std::vector<EValue> answer;
 };
 
-Model::Model(const std::string& path, uint32_t threads) {
-  // The threads must be set before a delegate takes the pool.
-  auto* pool = executorch::extension::threadpool::get_threadpool();
-  if (threads != 0 && pool->get_thread_count() != threads &&
-      !pool->_unsafe_reset_threadpool(threads)) {
-    throw Failure("executorch", "the thread pool cannot be resized");
-  }
-  const auto start = Clock::now();
-  state_ = std::make_unique<State>(path);
-  Module& module = state_->module;
-  require_ok(module.load(executorch::runtime::Program::Verification::InternalConsistency),
-             "loading the program");
-  state_->times.open_ms = ms_since(start);
-  const auto opened = Clock::now();
-  require_ok(module.load_forward(), "loading forward()");
-  state_->times.prepare_ms = ms_since(opened);
-  auto meta = module.method_meta("forward");
-  require_ok(meta.error(), "reading forward()'s signature");
-  state_->meta.emplace(*meta);
-}
+Model::Model(const std::string& path, uint32_t threads)
+    : state_(std::make_unique<State>(path, threads)) {}
 
 Model::~Model() = default;
 
-LoadTimes Model::times() const { return state_->times; }
+LoadTimes Model::times() const { return state_->program.times; }
 
-uint64_t Model::threads() const {
-  return executorch::extension::threadpool::get_threadpool()->get_thread_count();
-}
+uint64_t Model::threads() const { return pool_threads(); }
 
 void Model::take(std::vector<Tensor>& sample) {
-  check(sample, *state_->meta);
+  check(sample, *state_->program.meta);
   state_->tensors.clear();
   state_->values.clear();
   for (Tensor& tensor : sample) {
@@ -139,7 +94,7 @@ void Model::take(std::vector<Tensor>& sample) {
 
 double Model::run() {
   const auto begin = Clock::now();
-  auto outputs = state_->module.forward(state_->values);
+  auto outputs = state_->program.module.forward(state_->values);
   const double ms = ms_since(begin);
   require_ok(outputs.error(), "running a sample");
   state_->answer = std::move(*outputs);

@@ -25,6 +25,19 @@ std::string quoted(const std::string& text) {
   return line + '"';
 }
 
+std::string number(double value) {
+  char text[40];
+  std::snprintf(text, sizeof text, "%.4f", value);
+  return text;
+}
+
+template <typename T, typename Text>
+std::string list(const std::vector<T>& values, Text text) {
+  std::string joined;
+  for (const T& value : values) joined += (joined.empty() ? "" : ",") + text(value);
+  return '[' + joined + ']';
+}
+
 void write(const std::string& lines) {
   std::lock_guard<std::mutex> lock(output);
   std::fwrite(lines.data(), 1, lines.size(), stdout);
@@ -41,11 +54,7 @@ Fields& Fields::raw(const char* key, const std::string& json) {
 
 Fields& Fields::add(const char* key, const std::string& value) { return raw(key, quoted(value)); }
 
-Fields& Fields::add(const char* key, double value) {
-  char text[40];
-  std::snprintf(text, sizeof text, "%.4f", value);
-  return raw(key, text);
-}
+Fields& Fields::add(const char* key, double value) { return raw(key, number(value)); }
 
 Fields& Fields::add(const char* key, bool value) { return raw(key, value ? "true" : "false"); }
 
@@ -54,9 +63,15 @@ Fields& Fields::add(const char* key, uint64_t value) { return raw(key, std::to_s
 Fields& Fields::add(const char* key, int64_t value) { return raw(key, std::to_string(value)); }
 
 Fields& Fields::add(const char* key, const std::vector<Fields>& objects) {
-  std::string list;
-  for (const Fields& object : objects) list += (list.empty() ? "" : ",") + object.object();
-  return raw(key, '[' + list + ']');
+  return raw(key, list(objects, [](const Fields& object) { return object.object(); }));
+}
+
+Fields& Fields::add(const char* key, const std::vector<double>& values) {
+  return raw(key, list(values, number));
+}
+
+Fields& Fields::add(const char* key, const std::vector<int64_t>& values) {
+  return raw(key, list(values, [](int64_t value) { return std::to_string(value); }));
 }
 
 Fields event(const char* name) { return Fields().add("event", name); }

@@ -34,6 +34,8 @@ class Fields {
   Fields& add(const char* key, uint64_t value);
   Fields& add(const char* key, int64_t value);
   Fields& add(const char* key, const std::vector<Fields>& objects);
+  Fields& add(const char* key, const std::vector<double>& values);
+  Fields& add(const char* key, const std::vector<int64_t>& values);
   template <typename T>
   Fields& add(const char* key, const std::optional<T>& value) {
     return value ? add(key, *value) : raw(key, "null");

@@ -23,6 +23,10 @@ constexpr uint64_t kMostCore = 1023;
 constexpr uint64_t kMostWarmUps = 10'000;
 constexpr uint64_t kMostRuns = 10'000'000;
 constexpr uint64_t kMostMilliseconds = 86'400'000;
+constexpr uint64_t kMostContext = 1u << 20;
+constexpr uint64_t kMostTokens = 2048;  // so that an event about all of them stays a short line
+constexpr size_t kMostEos = 16;
+constexpr uint64_t kMostId = (1u << 30) - 1;
 
 [[noreturn]] void refuse(const std::string& why) { throw Failure("job", "job file: " + why); }
 
@@ -77,14 +81,15 @@ std::string name(const std::string& text, const std::string& what) {
   return text;
 }
 
-std::vector<int> cores(const std::string& text) {
-  std::vector<int> found;
+// Numbers with a space between.
+template <typename T>
+std::vector<T> numbers(const std::string& text, uint64_t most, size_t count, const char* what) {
+  std::vector<T> found;
   size_t begin = 0;
   while (begin <= text.size()) {
     const size_t end = std::min(text.find(' ', begin), text.size());
-    found.push_back(
-        static_cast<int>(number(text.substr(begin, end - begin), 0, kMostCore, "cores")));
-    if (found.size() > kMostCores) refuse("more than 64 cores");
+    found.push_back(static_cast<T>(number(text.substr(begin, end - begin), 0, most, what)));
+    if (found.size() > count) refuse("more than " + std::to_string(count) + ' ' + what);
     begin = end + 1;
   }
   return found;
@@ -94,6 +99,7 @@ Mode mode(const std::string& text) {
   if (text == "goldens") return Mode::kGoldens;
   if (text == "latency") return Mode::kLatency;
   if (text == "load") return Mode::kLoad;
+  if (text == "generate") return Mode::kGenerate;
   refuse("unknown mode " + text);
 }
 
@@ -111,15 +117,40 @@ void set(Job& job, const std::string& key, const std::string& value) {
   } else if (key == "threads") {
     job.threads = static_cast<uint32_t>(number(value, 1, kMostThreads, key));
   } else if (key == "cores") {
-    job.cores = cores(value);
+    job.cores = numbers<int>(value, kMostCore, kMostCores, "cores");
   } else if (key == "warm_ups") {
     job.warm_ups = number(value, 0, kMostWarmUps, key);
   } else if (key == "runs") {
     job.runs = number(value, 1, kMostRuns, key);
   } else if (key == "milliseconds") {
     job.milliseconds = number(value, 0, kMostMilliseconds, key);
+  } else if (key == "context") {
+    job.context = number(value, 1, kMostContext, key);
+  } else if (key == "tokens") {
+    job.tokens = number(value, 1, kMostTokens, key);
+  } else if (key == "eos") {
+    job.eos = numbers<int64_t>(value, kMostId, kMostEos, "eos");
   } else {
     refuse("unknown key " + key);
+  }
+}
+
+void refuse_contradictions(const Job& job, bool version_2) {
+  const bool generates = job.mode == Mode::kGenerate;
+  if (version_2 && (generates || job.context != 0 || job.tokens != 0 || !job.eos.empty())) {
+    refuse("decoders need edgekit-job 3");
+  }
+  if (job.model == job.inputs || job.model == job.outputs || job.inputs == job.outputs) {
+    refuse("two files of one name");
+  }
+  if (job.mode == Mode::kGoldens && job.outputs.empty()) refuse("goldens without outputs");
+  if (job.mode == Mode::kLoad && !job.outputs.empty()) refuse("loading writes no outputs");
+  if (job.mode == Mode::kLatency && job.context != 0) refuse("a decoder is timed by generate");
+  if (generates && (job.context == 0 || job.tokens == 0)) {
+    refuse("generate needs context and tokens");
+  }
+  if (!generates && (job.tokens != 0 || !job.eos.empty())) {
+    refuse("tokens and eos are of generate");
   }
 }
 
@@ -127,7 +158,10 @@ void set(Job& job, const std::string& key, const std::string& value) {
 
 Job read_job(const std::string& path, const std::string& runtime) {
   const auto lines = lines_of(content_of(path));
-  if (lines.empty() || lines[0] != "edgekit-job 2") refuse("the first line is not edgekit-job 2");
+  const std::string header = lines.empty() ? "" : lines[0];
+  if (header != "edgekit-job 2" && header != "edgekit-job 3") {
+    refuse("the first line is not edgekit-job 2 or 3");
+  }
   Job job;
   std::map<std::string, bool> seen;
   for (size_t i = 1; i < lines.size(); ++i) {
@@ -142,11 +176,7 @@ Job read_job(const std::string& path, const std::string& runtime) {
     if (!seen[key]) refuse(std::string("no line for ") + key);
   }
   if (job.runtime != runtime) refuse("it is for " + job.runtime + ", this runner has " + runtime);
-  if (job.model == job.inputs || job.model == job.outputs || job.inputs == job.outputs) {
-    refuse("two files of one name");
-  }
-  if (job.mode == Mode::kGoldens && job.outputs.empty()) refuse("goldens without outputs");
-  if (job.mode == Mode::kLoad && !job.outputs.empty()) refuse("loading writes no outputs");
+  refuse_contradictions(job, header == "edgekit-job 2");
   return job;
 }
 

@@ -1,10 +1,12 @@
 // The job file: what to run, on what, how often. edgekit/device/job.py writes it and says more.
 //
-//   edgekit-job 2
+//   edgekit-job 3
 //   mode latency
 //   runtime executorch
 //   model model.pte
 //   ...
+//
+// Version 2 has no `generate`, and none of context, tokens and eos; both are read.
 //
 // Small, ASCII, one `key value` a line, whole numbers, files by plain name: nothing in it can reach
 // out of the working folder, and every number is held against a bound.
@@ -17,7 +19,7 @@
 
 namespace edgekit {
 
-enum class Mode { kGoldens, kLatency, kLoad };
+enum class Mode { kGoldens, kLatency, kLoad, kGenerate };
 
 struct Job {
   Mode mode = Mode::kGoldens;
@@ -28,6 +30,9 @@ struct Job {
   uint64_t warm_ups = 0;
   uint64_t runs = 1;
   uint64_t milliseconds = 0;
+  uint64_t context = 0;      // 0: no decoder; else the most tokens in all
+  uint64_t tokens = 0;       // of an answer, at most
+  std::vector<int64_t> eos;  // ids that end an answer
 };
 
 // Reads the file; `runtime` is the one that this program has.

@@ -3,7 +3,7 @@
 // The onnxruntime package brings the library and no header. What binds a program to the library is
 // one exported function, OrtGetApiBase, and behind it a table of function pointers whose order is
 // fixed for good: entries are only ever added at the end, and the project's own build asserts which
-// entry ends version 1 of the API. All that is used here belongs to version 1. The runner refuses
+// entry ends each version of the API. All that is used here belongs to version 2. The runner refuses
 // a library of another version than it was built for.
 
 #pragma once
@@ -24,8 +24,9 @@ struct Allocator;
 struct TypeInfo;
 struct ShapeInfo;
 struct Value;
+struct Metadata;
 
-constexpr uint32_t kApiVersion = 1;
+constexpr uint32_t kApiVersion = 2;
 constexpr int kLogErrors = 3;  // of 0 verbose .. 4 fatal
 constexpr int kNotTensor = 0;  // ONNX's own numbers of element types
 constexpr int kFloat32 = 1;
@@ -55,7 +56,8 @@ struct Api {
   Status* (*output_count)(const Session*, size_t*);
   Unused before_33[1];
   Status* (*input_type)(const Session*, size_t index, TypeInfo**);
-  Unused before_36[2];
+  Status* (*output_type)(const Session*, size_t index, TypeInfo**);
+  Unused before_36[1];
   Status* (*input_name)(const Session*, size_t index, Allocator*, char**);
   Status* (*output_name)(const Session*, size_t index, Allocator*, char**);
   Unused before_49[11];
@@ -87,7 +89,12 @@ struct Api {
   void (*release_type)(TypeInfo*);
   void (*release_shape)(ShapeInfo*);
   void (*release_options)(SessionOptions*);
-  Unused last_of_version_1;
+  Unused before_111[10];
+  Status* (*metadata)(const Session*, Metadata**);
+  Unused before_116[4];
+  Status* (*custom_metadata)(const Metadata*, Allocator*, const char* key, char** text);
+  Unused before_118[1];
+  void (*release_metadata)(Metadata*);  // the last of version 2
 };
 
 constexpr bool at(size_t offset, size_t number) { return offset == number * sizeof(void*); }
@@ -99,7 +106,8 @@ static_assert(at(offsetof(Api, as_shape), 55) && at(offsetof(Api, element_type),
 static_assert(at(offsetof(Api, shape_of), 65) && at(offsetof(Api, cpu_memory), 69));
 static_assert(at(offsetof(Api, free_with), 76) && at(offsetof(Api, default_allocator), 78));
 static_assert(at(offsetof(Api, release_env), 92) && at(offsetof(Api, release_type), 98));
-static_assert(at(offsetof(Api, last_of_version_1), 101));
+static_assert(at(offsetof(Api, metadata), 111) && at(offsetof(Api, custom_metadata), 116));
+static_assert(at(offsetof(Api, release_metadata), 118) && sizeof(Api) == 119 * sizeof(void*));
 
 struct ApiBase {
   const Api* (*get_api)(uint32_t version);
