@@ -1,0 +1,1 @@
+"""What is removed together; one granularity a file."""
