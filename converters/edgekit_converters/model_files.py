@@ -15,6 +15,8 @@ _CARRIED = (
     "generation_config.json",
     "tokenizer.json",
     "tokenizer_config.json",
+    "chat_template.jinja",
+    "chat_template.json",
     "special_tokens_map.json",
     "added_tokens.json",
     "vocab.txt",
@@ -37,14 +39,30 @@ def copy(model: ModelFolder, to: Path) -> None:
         UnsafeInput: modules.json names a place outside the folder.
     """
     for source in _files(model):
-        target = to / source.relative_to(model.folder)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, target)
+        _copied(source, to / source.relative_to(model.folder))
+
+
+def copy_settings(model: ModelFolder, to: Path) -> None:
+    """As ``copy``, without the weights: for a stage that writes weights of its own.
+
+    Raises:
+        OSError: a file cannot be read or written.
+        UnsafeInput: modules.json names a place outside the folder.
+    """
+    weights = {*model.weight_files, model.folder / INDEX}
+    for source in _files(model):
+        if source not in weights:
+            _copied(source, to / source.relative_to(model.folder))
 
 
 def size(model: ModelFolder) -> int:
     """Bytes that a copy takes."""
     return sum(path.stat().st_size for path in _files(model))
+
+
+def _copied(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)
 
 
 def _files(model: ModelFolder) -> Iterator[Path]:

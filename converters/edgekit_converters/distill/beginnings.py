@@ -1,0 +1,161 @@
+"""The student before its training, and in words where it comes from."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgekit.errors import InputRefused, SpecError
+from edgekit_converters.distill import search, student, width
+from edgekit_converters.distill.measure import Measure
+from edgekit_converters.distill.models import Taught, fixed, opened, same_tokens
+from edgekit_converters.distill.outputs import shape_of
+from edgekit_converters.distill.search import Tried
+from edgekit_converters.distill.wanted import Beginning
+from edgekit_converters.folder import read_object
+from edgekit_converters.source import Source, resolve
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A student that is ready to be trained.
+
+    Attributes:
+        taught: the model with its settings.
+        source: whose tokenizer and settings it has.
+        words: where it comes from.
+        tried: subsets of layers, the best first; empty where none were searched.
+        bridged: it cuts texts into other tokens than the teacher.
+        random: nothing of the teacher is in its weights.
+    """
+
+    taught: Taught
+    source: Source
+    words: str
+    tried: tuple[Tried, ...] = ()
+    bridged: bool = False
+    random: bool = False
+
+
+def given(folder: str | Path, teacher: Taught, *, bridge: bool) -> Begun:
+    """A student from a folder of its own.
+
+    Raises:
+        InputRefused: its tokenizer is another one, and that was not asked for.
+        SpecError, InputMissing, InputRefused, Unsupported: as for ``load.load``.
+    """
+    source = resolve(folder)
+    made = opened(source, teacher.task)
+    same = same_tokens(made.loaded.tokenizer, teacher.loaded.tokenizer)
+    if not same and not bridge:
+        raise InputRefused(
+            f"{source.folder.name} cuts texts into other tokens than its teacher "
+            f"({made.loaded.tokenizer.get_vocab_size()} entries, "
+            f"{teacher.loaded.tokenizer.get_vocab_size()} in the teacher's tokenizer)",
+            hint="Use a student with the teacher's tokenizer, or --bridge-tokenizer: then whole "
+            "texts are compared (vectors, classes) and nothing token by token.",
+        )
+    words = f"the folder {source.id}"
+    return Begun(made, source, words, bridged=not same)
+
+
+def begin(
+    wanted: Beginning,
+    teacher: Taught,
+    measure: Measure | None,
+    seed: int,
+    say: Callable[[str], None],
+) -> Begun:
+    """A student made of the teacher.
+
+    Args:
+        wanted: layers or sizes; all layers where neither is given.
+        teacher: not changed.
+        measure: what layers are chosen by, where they are.
+        seed: of weights that nothing is copied into.
+        say: told how the search goes.
+
+    Raises:
+        SpecError: no such layers or sizes.
+        InputRefused, InputMissing: the config file cannot be used.
+        Unsupported: the teacher has no single list of layers.
+    """
+    if wanted.config is not None:
+        return _sized(wanted.config, teacher, measure, seed, say)
+    layers, tried = _layers(wanted.layers, teacher, measure, say)
+    model = student.from_layers(teacher.model, layers)
+    total = shape_of(teacher.model).layers
+    words = f"layers {','.join(map(str, layers))} of {total}"
+    return Begun(teacher.holding(model), teacher.loaded.source, words, tuple(tried))
+
+
+def is_searched(wanted: Beginning, teacher: Taught) -> bool:
+    """Whether layers must be chosen by measuring."""
+    total = shape_of(teacher.model).layers
+    if wanted.config is not None:
+        return bool(_changes(wanted.config).get("num_hidden_layers", total) != total)
+    return wanted.layers is not None and "," not in wanted.layers and wanted.layers != str(total)
+
+
+def randomised(begun: Begun, seed: int) -> Taught:
+    """The same architecture with random weights: a control."""
+    model: Any = begun.taught.model
+    return begun.taught.holding(student.made(model, copy.deepcopy(model.config), seed))
+
+
+def again(begun: Begun) -> Taught:
+    """A copy of the student as it was before training."""
+    return begun.taught.holding(fixed(copy.deepcopy(begun.taught.model)))
+
+
+def _layers(
+    said: str | None, teacher: Taught, measure: Measure | None, say: Callable[[str], None]
+) -> tuple[Sequence[int], list[Tried]]:
+    total = shape_of(teacher.model).layers
+    if said is None:
+        return range(total), []
+    try:
+        numbers = [int(word) for word in said.split(",")]
+    except ValueError:
+        raise SpecError(
+            f"--layers is {said!r}", hint="How many to keep (3), or which (0,3,5)."
+        ) from None
+    if len(numbers) > 1:
+        return numbers, []
+    if numbers[0] == total:
+        return range(total), []
+    assert measure is not None
+    tried = search.search(teacher.model, teacher.pooling, numbers[0], measure, say)
+    best = tried[0]
+    say(f"layers {','.join(map(str, best.layers))} keep most: fidelity {best.fidelity:.4f}")
+    return best.layers, tried
+
+
+def _changes(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        from edgekit.errors import InputMissing
+
+        raise InputMissing(
+            f"no config file {path}", hint='A JSON file such as {"num_hidden_layers": 3}.'
+        )
+    return read_object(path)
+
+
+def _sized(
+    path: Path, teacher: Taught, measure: Measure | None, seed: int, say: Callable[[str], None]
+) -> Begun:
+    config = student.changed_config(teacher.model, _changes(path))
+    own, total = int(config.num_hidden_layers), shape_of(teacher.model).layers
+    sizes = f"{own} layers, hidden {config.hidden_size}, {config.num_attention_heads} heads"
+    source = teacher.loaded.source
+    narrower = width.can_cut(teacher.model) and own <= total
+    if not narrower:
+        model = student.made(teacher.model, config, seed)
+        return Begun(teacher.holding(model), source, f"{sizes}, at random", random=True)
+    layers, tried = _layers(str(own), teacher, measure, say)
+    model = width.cut(teacher.model, config, layers)
+    words = f"{sizes}, cut out of layers {','.join(map(str, layers))} by importance"
+    return Begun(teacher.holding(model), source, words, tuple(tried))

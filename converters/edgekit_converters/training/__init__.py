@@ -1,0 +1,1 @@
+"""What every verb that trains shares: the data, the loop, its checkpoints."""
