@@ -1,0 +1,1 @@
+"""Eager models as contestants, and artifacts as models of lm-eval: scoring that needs torch."""

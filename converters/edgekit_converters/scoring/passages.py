@@ -1,0 +1,271 @@
+"""Data files for models that continue texts: how surprised they are, and what they answer."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgekit.errors import InputRefused
+from edgekit.scoring import columns, flips
+from edgekit.scoring.columns import Row
+from edgekit.scoring.document import Board, Standing
+from edgekit.scoring.journal import FINE, LEFT_OUT, Entry, numbers
+from edgekit.scoring.kinds import Mark
+from edgekit.scoring.metrics import Matrix, Metric, Weights, mean_of, perplexity, ratio_of
+from edgekit.scoring.slices import Slices, column_names
+from edgekit.stages import Progress, ProgressCallback
+from edgekit_converters.quiet import quiet
+from edgekit_converters.scoring.harness import Options, Player, refuse_not_finite
+from edgekit_converters.scoring.language_model import ArtifactModel
+
+_TOGETHER = 32
+_ANSWERS, _TEXTS = ("prompt", "answer"), ("text",)
+# BLEU's counts: right and all n-grams of 1 to 4 words, and both lengths.
+_BLEU = 3
+_MOST_TOKENS = 128
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """A kind of file: its columns, its marks, and how a batch of rows is asked."""
+
+    name: str
+    needed: tuple[str, ...]
+    fields: tuple[str, ...]
+    metrics: tuple[Metric, ...]
+    ask: Callable[[Any, Sequence[Row]], list[Entry]]
+
+
+@dataclass
+class _Told:
+    """Texts for slices and examples, while they are few."""
+
+    parts: Slices
+    count: int = 0
+    digest: str = ""
+    rows: list[int] = field(default_factory=list)
+
+
+def run(
+    players: Sequence[Player],
+    path: Path,
+    options: Options,
+    by: tuple[str, ...] = (),
+    progress: ProgressCallback | None = None,
+) -> Board:
+    """Score decoders on a file.
+
+    Args:
+        players: the first is what the others are held against.
+        path: ``.jsonl``, ``.csv`` or ``.tsv`` with ``text`` (perplexity), or with ``prompt`` and
+            ``answer`` (asked as a user's message where the model knows conversations).
+        options: how; its ``shots`` are not used.
+        by: columns to part the rows by.
+        progress: told of every contestant and how far it is.
+
+    Raises:
+        InputRefused: the data is malformed.
+        CheckFailed: logits are not finite numbers.
+    """
+    reading = _chosen(columns.first(path))
+    told = _read(path, reading, options.limit, by)
+    standings, answers = [], []
+    for at, player in enumerate(players):
+        say = partial(_say, progress, str(player.facts["name"]), at, len(players), told.count)
+        entries, seconds = _asked(player, path, reading, options.limit, say)
+        answers.append(entries)
+        standings.append(
+            Standing(
+                facts=player.facts,
+                fields=reading.fields,
+                metrics=reading.metrics,
+                kept=numbers(entries, len(reading.fields)),
+                seconds=None if seconds is None else seconds[0],
+                model_seconds=None if seconds is None else seconds[1],
+            )
+        )
+    board = Board(path.name, told.digest, reading.name, told.parts, standings, options.seed)
+    if not board.scored.any():
+        raise InputRefused(
+            f"no row of {path.name} could be scored: {board.why_not()}", hint="Shorten the texts."
+        )
+    if len(players) > 1:
+        said = partial(_texts, path, reading, options.limit)
+        flips.note(board, [partial(iter, one) for one in answers], said, options.flips)
+    if progress is not None:
+        progress(Progress("done", len(players), len(players), 0.0, None))
+    return board
+
+
+def _chosen(row: Row) -> _Reading:
+    for reading in (_READINGS[1], _READINGS[0]):
+        if set(reading.needed) <= set(row.values):
+            return reading
+    raise InputRefused(
+        f"{row.file} has neither a column text nor the columns prompt and answer; it has "
+        f"{', '.join(row.values)}",
+        hint="text measures perplexity; prompt and answer measure what the model replies.",
+    )
+
+
+def _read(path: Path, reading: _Reading, limit: int | None, by: tuple[str, ...]) -> _Told:
+    told = _Told(Slices(column_names(columns.first(path), by)))
+    for row in columns.read(path, limit):
+        told.parts.add(row, " ".join(row.text(name) for name in reading.needed))
+        told.count += 1
+    told.digest = columns.fingerprint(path, limit)
+    return told
+
+
+def _asked(
+    player: Player,
+    path: Path,
+    reading: _Reading,
+    limit: int | None,
+    say: Callable[[int, float], None],
+) -> tuple[list[Entry], tuple[float, float] | None]:
+    with quiet():
+        model, close = player.open(lambda done, total: None)
+        began, entries = time.monotonic(), list[Entry]()
+        try:
+            rows = columns.read(path, limit)
+            say(0, 0.0)
+            while batch := list(islice(rows, _TOGETHER)):
+                entries += reading.ask(model, batch)
+                say(len(entries), time.monotonic() - began)
+            if not isinstance(model, ArtifactModel):
+                return entries, None
+            refuse_not_finite(model, str(player.facts["name"]))
+            return entries, (model.seconds, model.model_seconds)
+        finally:
+            close()
+
+
+def _say(
+    progress: ProgressCallback | None,
+    name: str,
+    at: int,
+    of: int,
+    total: int,
+    done: int,
+    spent: float,
+) -> None:
+    if progress is not None:
+        left = spent / done * (total - done + (of - at - 1) * total) if done else None
+        note = f"{done} of {total} rows" if done else ""
+        progress(Progress(name, at, of, spent, left, note))
+
+
+def _surprise(model: Any, rows: Sequence[Row]) -> list[Entry]:
+    texts = [row.text("text") for row in rows]
+    found = model.loglikelihood_rolling([_request((text,)) for text in texts], disable_tqdm=True)
+    entries = []
+    for row, text, likelihood in zip(rows, texts, found, strict=True):
+        tokens, size = len(model.tok_encode(text)), len(text.encode("utf-8", "replace"))
+        each = perplexity(-likelihood / max(tokens, 1))
+        mark = Mark((-float(likelihood), float(tokens), float(size)), f"{each:.2f}", "")
+        entries.append(Entry(row.number, FINE, math.nan, mark))
+    return entries
+
+
+def _reply(model: Any, rows: Sequence[Row]) -> list[Entry]:
+    room = min(_MOST_TOKENS, int(model.max_length) // 2)
+    prompts = [_prompt(model.tokenizer, row.text("prompt")) for row in rows]
+    long = [len(model.tok_encode(prompt)) + room > model.max_length for prompt in prompts]
+    asked = {"until": [], "max_gen_toks": room, "do_sample": False}
+    requests = [_request((p, asked)) for p, cut in zip(prompts, long, strict=True) if not cut]
+    replies = iter(model.generate_until(requests, disable_tqdm=True) if requests else ())
+    entries = []
+    for row, cut in zip(rows, long, strict=True):
+        if cut:
+            entries.append(Entry(row.number, LEFT_OUT, math.nan, None, "too long"))
+        else:
+            mark = _judged(next(replies).strip(), row.text("answer").strip())
+            entries.append(Entry(row.number, FINE, math.nan, mark))
+    return entries
+
+
+def _prompt(tokenizer: Any, text: str) -> str:
+    if not tokenizer.chat_template:
+        return text
+    message = [{"role": "user", "content": text}]
+    words: str = tokenizer.apply_chat_template(message, tokenize=False, add_generation_prompt=True)
+    return words
+
+
+def _judged(found: str, wanted: str) -> Mark:
+    from rouge_score.rouge_scorer import RougeScorer
+    from sacrebleu.metrics import BLEU, CHRF
+
+    exact = float(" ".join(found.split()) == " ".join(wanted.split()))
+    rouge = RougeScorer(["rougeL"]).score(wanted, found)["rougeL"].fmeasure
+    chrf = CHRF().sentence_score(found, [wanted]).score / 100
+    bleu = BLEU(effective_order=True).sentence_score(found, [wanted])
+    counts = [*bleu.counts, *bleu.totals, bleu.sys_len, bleu.ref_len]
+    values = (exact, rouge, chrf, *(float(count) for count in counts))
+    return Mark(values, found, wanted, bool(exact))
+
+
+def _bleu(marks: Matrix, weights: Weights | None = None) -> float:
+    """BLEU of all rows together, as sacreBLEU has it, of 1."""
+    from sacrebleu.metrics import BLEU
+
+    ones = np.ones(len(marks)) if weights is None else weights
+    sums = [round(float(value)) for value in ones @ marks[:, _BLEU:]]
+    found = BLEU.compute_bleu(sums[:4], sums[4:8], sums[8], sums[9])
+    return float(found.score) / 100
+
+
+def _request(arguments: tuple[Any, ...]) -> Any:
+    from lm_eval.api.instance import Instance
+
+    kind = "loglikelihood_rolling" if len(arguments) == 1 else "generate_until"
+    return Instance(request_type=kind, doc={}, arguments=arguments, idx=0)
+
+
+def _texts(
+    path: Path, reading: _Reading, limit: int | None, wanted: Sequence[int]
+) -> dict[int, str]:
+    def rows() -> Iterator[Row]:
+        yield from islice(columns.read(path, limit), max(wanted))
+
+    return {row.number: row.text(reading.needed[0]) for row in rows() if row.number in set(wanted)}
+
+
+_READINGS = (
+    _Reading(
+        "perplexity",
+        _TEXTS,
+        ("nats", "tokens", "bytes"),
+        (
+            ratio_of("perplexity", [(1.0, 0)], [(1.0, 1)], then=perplexity, better=-1),
+            ratio_of("bits per byte", [(1 / math.log(2), 0)], [(1.0, 2)], better=-1),
+        ),
+        _surprise,
+    ),
+    _Reading(
+        "replies",
+        _ANSWERS,
+        (
+            *("exact", "ROUGE-L", "chrF"),
+            *(f"right {n}-grams" for n in range(1, 5)),
+            *(f"{n}-grams" for n in range(1, 5)),
+            *("words", "wanted words"),
+        ),
+        (
+            mean_of("exact match", 0, share=True),
+            mean_of("ROUGE-L", 1),
+            mean_of("chrF", 2),
+            Metric("BLEU", _bleu, _bleu),
+        ),
+        _reply,
+    ),
+)

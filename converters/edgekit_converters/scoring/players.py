@@ -1,0 +1,125 @@
+"""Contestants of suites: decoder bundles, and transformers models as lm-eval itself runs them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from edgekit.bundle.hashing import sha256_file
+from edgekit.bundle.manifest import ArtifactInfo, Manifest
+from edgekit.errors import SpecError, Unavailable, Unsupported
+from edgekit_converters.load import load
+from edgekit_converters.quiet import quiet
+from edgekit_converters.scoring.harness import Player
+from edgekit_converters.scoring.language_model import ArtifactModel, Told
+from edgekit_converters.source import resolve
+
+TASK = "text-generation"
+Opened = tuple[Any, Callable[[], None]]
+
+
+def of_bundle(folder: Path, manifest: Manifest, runtimes: Sequence[str]) -> list[Player]:
+    """The decoders of a bundle whose files have been checked.
+
+    Args:
+        folder: the bundle.
+        manifest: its manifest.
+        runtimes: which; all when empty.
+
+    Raises:
+        SpecError: it is no decoder, or has no such artifact.
+    """
+    refuse_other(manifest.task, folder.name)
+    have = {artifact.runtime: artifact for artifact in manifest.artifacts}
+    players = []
+    for runtime in runtimes or have:
+        if runtime not in have:
+            raise SpecError(
+                f"{folder.name} has no {runtime} artifact", hint=f"It has: {', '.join(have)}."
+            )
+        artifact = have[runtime]
+        label = folder.absolute().name
+        facts = {
+            "name": f"{label} {runtime}",
+            "model": label,
+            "runtime": runtime,
+            "task": manifest.task,
+            "scheme": artifact.scheme,
+            "bytes": artifact.bytes,
+            "identity": f"{manifest.seal} {runtime}",
+            "tokenizer": sha256_file(folder / manifest.tokenizer.file),
+            "details": {"bundle": manifest.name, "file": artifact.file},
+        }
+        players.append(Player(facts, partial(_artifact, folder, manifest, artifact)))
+    return players
+
+
+def of_model(model: str | Path, *, revision: str | None = None) -> Player:
+    """A model of transformers, eager and in fp32, as lm-eval itself runs it.
+
+    Args:
+        model: a Hugging Face folder or a hub id.
+        revision: branch, tag or commit of a hub model.
+
+    Raises:
+        SpecError, InputMissing, InputRefused, Unsupported, Unavailable: as for an export.
+    """
+    source = resolve(model, revision=revision)
+    loaded = load(source, "AutoModelForCausalLM", attention="sdpa")
+    name = source.id.rpartition("/")[2]
+    facts = {
+        "name": f"{name} eager",
+        "model": name,
+        "runtime": "eager",
+        "task": TASK,
+        "scheme": "fp32",
+        "bytes": sum(p.numel() * p.element_size() for p in loaded.model.parameters()),
+        "identity": f"eager {loaded.weights_sha256}",
+        "tokenizer": sha256_file(source.folder / "tokenizer.json"),
+        "details": {"base_model": source.id},
+    }
+    return Player(facts, partial(_eager, loaded.model, source.folder))
+
+
+def refuse_other(task: str, name: str) -> None:
+    """Suites are for models that continue texts.
+
+    Raises:
+        Unsupported: the task is another.
+    """
+    if task != TASK:
+        raise Unsupported(
+            f"{name} is for {task}: suites are for {TASK}",
+            hint="Score it on labelled rows: edgekit eval BUNDLE --data FILE",
+        )
+
+
+def _artifact(folder: Path, manifest: Manifest, artifact: ArtifactInfo, told: Told) -> Opened:
+    from edgekit.runtime.generation.replay import open_steps
+
+    try:
+        signature = manifest.signature_of(artifact)
+        steps = open_steps(artifact.runtime, folder / artifact.file, signature)
+    except ImportError as error:
+        raise Unavailable(
+            f"not installed: {artifact.runtime} ({error.name or error})",
+            hint=f"pip install 'edgekit[{artifact.runtime}]'",
+        ) from error
+    return ArtifactModel(steps, _tokenizer(folder), told), steps.close
+
+
+def _eager(model: Any, folder: Path, told: Told) -> Opened:
+    from lm_eval.models.huggingface import HFLM
+
+    return HFLM(pretrained=model, tokenizer=_tokenizer(folder), batch_size=1), lambda: None
+
+
+def _tokenizer(folder: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    with quiet():
+        return AutoTokenizer.from_pretrained(
+            str(folder), local_files_only=True, trust_remote_code=False
+        )
