@@ -1,5 +1,6 @@
 pluginManagement {
     repositories {
+        google()
         mavenCentral()
         gradlePluginPortal()
     }
@@ -7,10 +8,14 @@ pluginManagement {
 
 dependencyResolutionManagement {
     repositories {
+        google()
         mavenCentral()
     }
 }
 
 rootProject.name = "edgekit-android"
 
-include(":core")
+// A project that edgekit made leaves out the runtime that it does not use.
+for (module in listOf("core", "sdk", "executorch", "app")) {
+    if (file(module).isDirectory) include(":$module")
+}

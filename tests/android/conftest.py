@@ -13,11 +13,18 @@ from pathlib import Path
 import pytest
 
 import edgekit
-from tests.android import bundle_expectations, corruptions, tokenizer_expectations
+from tests.android import (
+    bundle_expectations,
+    corruptions,
+    decoder_expectations,
+    jobs,
+    tokenizer_expectations,
+)
 
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "android-demo"
-TARGET = DEMO / "core/target"
+MODULES = ("core", "sdk", "packer", "app")
+APK = DEMO / "app/target/app-debug.apk"
 REQUIRED = "EDGEKIT_REQUIRE_ANDROID"
 
 
@@ -57,6 +64,11 @@ def expectations(
     tokenizer_expectations.write(made / "tokenizers")
     bundle_expectations.write(made / "bundles", bundles)
     corruptions.write(made / "corrupt", tiny_bundles["fill-mask"])
+    jobs.write(made / "jobs", tiny_bundles["sentence-similarity"])
+    decoder_expectations.write(made / "decoder", decoder_expectations.bundle(home / "decoder"))
+    bundles["text-generation"] = made / "decoder/bundle"
+    for task, path in bundles.items():
+        shutil.copytree(path, made / "assets/edgekit" / task)
     return made
 
 
@@ -69,16 +81,19 @@ def outcomes(request: pytest.FixtureRequest) -> dict[str, Outcome]:
     assert not reason, reason
     expectations: Path = request.getfixturevalue("expectations")
     # Kotlin's plugin leaves classes of removed sources behind.
-    shutil.rmtree(TARGET, ignore_errors=True)
+    for module in MODULES:
+        shutil.rmtree(DEMO / module / "target", ignore_errors=True)
     words = ["mvn", "-B", "-q", "-f", str(DEMO / "pom.xml"), "package"]
-    words += [f"-Dedgekit.expectations={expectations}", "-Dmaven.test.failure.ignore=true"]
+    words += ["-Dmaven.test.failure.ignore=true", f"-Dedgekit.expectations={expectations}"]
+    words += [f"-Dedgekit.assets={expectations / 'assets'}"]
+    words += [f"-Dedgekit.pictures={DEMO / 'app/target/pictures'}"]
     environment = {"MAVEN_OPTS": "-Xmx1g", **os.environ}
     done = subprocess.run(
-        words, capture_output=True, text=True, env=environment, timeout=1_200, check=False
+        words, capture_output=True, text=True, env=environment, timeout=1_800, check=False
     )
     assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
     found = {}
-    for report in (TARGET / "surefire-reports").glob("*.xml"):
+    for report in DEMO.glob("*/target/surefire-reports/*.xml"):
         for case in ElementTree.parse(report).getroot().iter("testcase"):
             name = f"{case.attrib['classname'].rpartition('.')[2]}.{case.attrib['name']}"
             wrong = [*case.iter("failure"), *case.iter("error")]

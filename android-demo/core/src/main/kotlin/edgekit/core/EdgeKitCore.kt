@@ -1,11 +1,15 @@
 package edgekit.core
 
 import edgekit.core.bundle.Bundle
+import edgekit.core.bundle.Replayed
+import edgekit.core.bundle.SelfTest
 import edgekit.core.engine.Engine
+import edgekit.core.engine.EngineFactory
 import edgekit.core.engine.EngineReport
 import edgekit.core.engine.FloatTensor
 import edgekit.core.engine.OnnxEngine
 import edgekit.core.engine.OnnxOptions
+import edgekit.core.engine.OnnxRuntime
 import edgekit.core.tasks.Answer
 import edgekit.core.tasks.ModelFacts
 import edgekit.core.tasks.Query
@@ -75,6 +79,23 @@ public class EdgeKitCore(
         engine.cancel()
     }
 
+    /**
+     * Replays the bundle's goldens, the answers that its artifact gave on the machine that made it.
+     *
+     * @param onEach told of each as it is done; [cancel] ends the replay with `Cancelled`
+     * @throws EdgeKitException.BundleCorrupt the goldens cannot be read, or are of another runtime
+     */
+    public fun selfTest(onEach: (Replayed) -> Unit = {}): List<Replayed> {
+        val before = cancels.get()
+        return SelfTest.replay(bundle, report.runtime) {
+            if (cancels.get() != before) throw EdgeKitException.Cancelled("the self-test was cancelled")
+            val output = engine.run(it.inputs)[bundle.manifest.outputs.firstOrNull()?.name]
+            val ids = it.inputs["input_ids"]
+            if (output == null || ids == null) throw EdgeKitException.BundleCorrupt("the goldens do not fit the model")
+            task.compared(output, ids.values, facts)
+        }.onEach(onEach).toList()
+    }
+
     /** Releases the native memory. */
     override fun close(): Unit = engine.close()
 
@@ -102,15 +123,18 @@ public class EdgeKitCore(
          *   [Bundle.tokenizer] and [OnnxEngine.open]
          */
         @JvmStatic
-        public fun open(folder: File, options: OnnxOptions = OnnxOptions()): EdgeKitCore {
-            val bundle = Bundle.open(folder)
+        public fun open(folder: File, options: OnnxOptions = OnnxOptions()): EdgeKitCore =
+            open(Bundle.open(folder), OnnxRuntime(options))
+
+        /**
+         * Loads the artifact of an open bundle that [engines] runs.
+         *
+         * @throws EdgeKitException see [Bundle.tokenizer] and [EngineFactory.open]
+         */
+        @JvmStatic
+        public fun open(bundle: Bundle, engines: EngineFactory): EdgeKitCore {
             Task.called(bundle.manifest.task)
-            val tokenizer = bundle.tokenizer()
-            val file = bundle.artifact("onnx") ?: throw EdgeKitException.SpecError(
-                "the bundle has no onnx artifact",
-                "It has: ${bundle.manifest.artifacts.joinToString(", ") { it.runtime }}.",
-            )
-            return EdgeKitCore(bundle, tokenizer, OnnxEngine.open(file, options))
+            return EdgeKitCore(bundle, bundle.tokenizer(), engines.open(bundle))
         }
     }
 }

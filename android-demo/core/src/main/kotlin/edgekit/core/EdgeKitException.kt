@@ -42,6 +42,10 @@ public sealed class EdgeKitException(
     public class PermissionRefused(message: String, cause: Throwable? = null) :
         EdgeKitException("permission", message, "Copy the bundle into the app's own files.", cause)
 
+    /** The phone's storage has no room; nothing was left behind. */
+    public class StorageFull(message: String, cause: Throwable? = null) :
+        EdgeKitException("storage-full", message, "Free some storage on the phone and try again.", cause)
+
     /** A text is empty, not Unicode, too short or too long for the model. */
     public class TextRefused(message: String, hint: String) : EdgeKitException("text-refused", message, hint)
 

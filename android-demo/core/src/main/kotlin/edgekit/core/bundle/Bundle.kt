@@ -1,6 +1,7 @@
 package edgekit.core.bundle
 
 import edgekit.core.EdgeKitException
+import edgekit.core.json.Json
 import edgekit.core.tokenizer.Tokenizer
 import java.io.File
 import java.io.IOException
@@ -28,7 +29,32 @@ public class Bundle private constructor(public val folder: File, public val mani
         throw EdgeKitException.BundleCorrupt("${manifest.tokenizer.file} cannot be read: $error", error)
     }
 
+    /** The seal, a SHA-256 over the manifest: two bundles with one seal are the same. */
+    public val seal: String get() = seal(manifest)
+
+    /**
+     * Renames the folder in one step, and gives the bundle in its new place without reading it again.
+     *
+     * @throws IOException the system refuses the new name
+     */
+    public fun moveTo(place: File): Bundle {
+        if (!folder.renameTo(place)) throw IOException("$folder cannot take the name $place")
+        return Bundle(place, manifest)
+    }
+
     public companion object {
+        /**
+         * Reads and checks the manifest alone: version, form, seal and names, no other file.
+         *
+         * @throws EdgeKitException as for [open]
+         */
+        @JvmStatic
+        public fun manifest(folder: File): Manifest = ManifestReader.read(folder)
+
+        /** The seal of a manifest. */
+        @JvmStatic
+        public fun seal(manifest: Manifest): String = (manifest.json.members["seal"] as? Json.Text)?.value.orEmpty()
+
         /**
          * Checks a bundle: version, form and seal of its manifest, then size and SHA-256 of every file.
          *

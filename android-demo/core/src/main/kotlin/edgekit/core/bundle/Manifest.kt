@@ -6,7 +6,7 @@ import edgekit.core.json.Json
 /**
  * One dimension of a tensor: fixed where both bounds are the same.
  *
- * @property minimum the smallest size, at least 1
+ * @property minimum the smallest size: 0 where a tensor may be empty, as a cache is at first
  * @property maximum the largest size
  */
 public class Dim(public val name: String, public val minimum: Int, public val maximum: Int)

@@ -2,14 +2,14 @@ package edgekit.core.bundle
 
 import edgekit.core.unicode.Unicode
 
-/** File names from a manifest, checked before they touch a file system. */
-internal object SafeNames {
+/** File names from a manifest or an archive, checked before they touch a file system. */
+public object SafeNames {
     private const val LONGEST_PART = 255
     private const val LONGEST_NAME = 1024
     private val INVISIBLE = setOf("Cc", "Cf", "Cs", "Zl", "Zp").map { Unicode.CATEGORIES.indexOf(it) }.toSet()
 
     /** What is wrong with a name as a plain relative path; null where nothing is. */
-    fun fault(name: String): String? {
+    public fun fault(name: String): String? {
         val parts = name.split('/')
         return when {
             name.isEmpty() -> "it is empty"

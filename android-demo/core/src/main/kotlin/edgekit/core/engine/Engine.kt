@@ -1,6 +1,10 @@
 package edgekit.core.engine
 
+import edgekit.core.EdgeKitException
+import edgekit.core.bundle.Bundle
+import edgekit.core.generation.Decoder
 import java.io.Closeable
+import java.io.File
 
 /** Whole numbers in rows: `shape[0] * shape[1] * …` of them. */
 public class LongTensor(public val values: LongArray, public val shape: LongArray)
@@ -31,6 +35,43 @@ public interface Engine : Closeable {
 
     /** Waits for the run that is under way and releases the native memory. */
     override fun close()
+}
+
+/** Loads a bundle's artifact for one runtime: `OnnxRuntime` here, `ExecuTorch` in a module of its own. */
+public fun interface EngineFactory {
+    /**
+     * An engine over the bundle's artifact.
+     *
+     * @throws edgekit.core.EdgeKitException.SpecError the bundle has no artifact for this runtime
+     * @throws edgekit.core.EdgeKitException.Unavailable the app lacks the runtime, or its library
+     * @throws edgekit.core.EdgeKitException.Unsupported this build of the runtime cannot do what was asked
+     * @throws edgekit.core.EdgeKitException.InternalError the runtime refused the file
+     */
+    public fun open(bundle: Bundle): Engine
+
+    /**
+     * A decoder over the artifact of a bundle for text-generation.
+     *
+     * @throws edgekit.core.EdgeKitException as for [open]
+     */
+    public fun openDecoder(bundle: Bundle): Decoder = throw EdgeKitException.Unsupported(
+        "this runtime generates no text in this version",
+        "Use OnnxRuntime().",
+    )
+
+    public companion object {
+        /**
+         * The file that a bundle has for a runtime.
+         *
+         * @throws edgekit.core.EdgeKitException.SpecError it has none
+         */
+        @JvmStatic
+        public fun artifact(bundle: Bundle, runtime: String): File = bundle.artifact(runtime)
+            ?: throw EdgeKitException.SpecError(
+                "the bundle ${bundle.manifest.name} has no $runtime artifact",
+                "It has: ${bundle.manifest.artifacts.joinToString(", ") { it.runtime }}.",
+            )
+    }
 }
 
 /**

@@ -6,6 +6,10 @@ import ai.onnxruntime.OrtException
 import ai.onnxruntime.OrtLoggingLevel
 import ai.onnxruntime.OrtSession
 import edgekit.core.EdgeKitException
+import edgekit.core.bundle.Bundle
+import edgekit.core.generation.Decoder
+import edgekit.core.generation.Generator
+import edgekit.core.generation.OnnxDecoder
 import java.io.File
 import java.nio.LongBuffer
 
@@ -34,12 +38,24 @@ public class OnnxOptions(
     public val profile: File? = null,
 )
 
+/** ONNX Runtime for the bundle's .onnx. */
+public class OnnxRuntime(private val options: OnnxOptions = OnnxOptions()) : EngineFactory {
+    override fun open(bundle: Bundle): Engine =
+        OnnxEngine.open(EngineFactory.artifact(bundle, OnnxEngine.NAME), options)
+
+    override fun openDecoder(bundle: Bundle): Decoder =
+        OnnxDecoder.open(EngineFactory.artifact(bundle, OnnxEngine.NAME), Generator.context(bundle), options)
+}
+
 /** An .onnx file in ONNX Runtime; the same Java API on Android and on a JVM. */
 public class OnnxEngine private constructor(
     private val session: OrtSession,
     private val environment: OrtEnvironment,
     override val report: EngineReport,
 ) : Engine {
+    /** Names of the graph's inputs, in its own order. */
+    public val inputNames: List<String> = session.inputNames.toList()
+
     private val lock = Any()
     private var closed = false
 
@@ -111,7 +127,7 @@ public class OnnxEngine private constructor(
     }
 
     public companion object {
-        private const val NAME = "onnx"
+        internal const val NAME = "onnx"
         private const val NNAPI_WARNING =
             "NNAPI is deprecated since Android 15 and may be slower than the CPU: measure both."
 
@@ -124,19 +140,32 @@ public class OnnxEngine private constructor(
          */
         @JvmStatic
         public fun open(file: File, options: OnnxOptions = OnnxOptions()): OnnxEngine {
-            val environment = environment()
             val start = System.nanoTime()
+            val (environment, session) = session(file, options)
+            val millis = (System.nanoTime() - start) / 1e6
+            return OnnxEngine(session, environment, report(environment, file, options, millis))
+        }
+
+        /** A loaded graph. */
+        internal fun session(file: File, options: OnnxOptions): Pair<OrtEnvironment, OrtSession> {
+            val environment = environment()
             try {
                 OrtSession.SessionOptions().use { asked ->
                     set(asked, options)
-                    val session = environment.createSession(file.path, asked)
-                    val millis = (System.nanoTime() - start) / 1e6
-                    return OnnxEngine(session, environment, report(environment, file, options, millis))
+                    return environment to environment.createSession(file.path, asked)
                 }
             } catch (error: OrtException) {
                 throw EdgeKitException.InternalError("ONNX Runtime cannot load ${file.name}: ${error.message}", error)
             }
         }
+
+        /**
+         * The version of ONNX Runtime in this app.
+         *
+         * @throws EdgeKitException.Unavailable the app lacks it, or a library for this processor
+         */
+        @JvmStatic
+        public fun version(): String = environment().version
 
         private fun environment(): OrtEnvironment = try {
             OrtEnvironment.getEnvironment().also { it.setTelemetry(false) }

@@ -66,6 +66,9 @@ internal interface Task {
     /** What goes through the graph, one pair of texts a pass. */
     fun pairs(query: Query): List<Pair<String, String?>> = listOf(query.text to null)
 
+    /** The numbers of an output that a replay compares, as `rows` in Python's tasks; padding may follow them. */
+    fun compared(output: FloatTensor, ids: LongArray, facts: ModelFacts): FloatArray = output.values
+
     fun answer(runs: List<Run>, query: Query, facts: ModelFacts): Answer
 
     companion object {

@@ -1,6 +1,7 @@
 package edgekit.core.tasks
 
 import edgekit.core.EdgeKitException
+import edgekit.core.engine.FloatTensor
 
 internal object SentenceSimilarity : Task {
     override val name = "sentence-similarity"
@@ -24,6 +25,14 @@ internal object FeatureExtraction : Task {
 internal object FillMask : Task {
     override val name = "fill-mask"
     override val takes = emptyMap<String, Boolean>()
+
+    /** Logits at the masks; at every fourth token when the text has none. */
+    override fun compared(output: FloatTensor, ids: LongArray, facts: ModelFacts): FloatArray {
+        val width = output.shape.last().toInt()
+        val masks = ids.indices.filter { ids[it] == facts.maskTokenId?.toLong() }
+        val places = masks.ifEmpty { (1 until output.values.size / width step 4).toList() }
+        return FloatArray(places.size * width) { output.values[places[it / width] * width + it % width] }
+    }
 
     override fun answer(runs: List<Run>, query: Query, facts: ModelFacts): Answer {
         val run = runs.single()

@@ -1,0 +1,63 @@
+package edgekit.demo
+
+import edgekit.core.EdgeKitException
+import edgekit.sdk.Reply
+
+/** What a screen waits for and was told; outlives a rotation. For the main thread. */
+class Calls {
+    private class Handler(val onAnswer: (Any?) -> Unit, val onError: (EdgeKitException) -> Unit, val onBusy: (Boolean) -> Unit)
+
+    private val handlers = HashMap<String, Handler>()
+    private val replies = HashMap<String, Reply<*>>()
+    private val states = HashMap<String, Any>()
+    private val told = HashMap<String, Result<Any?>>()
+
+    /** What a screen keeps over a rotation besides its calls. */
+    @Suppress("UNCHECKED_CAST")
+    fun <T : Any> kept(tag: String, make: () -> T): T = states.getOrPut(tag, make) as T
+
+    /** Says who shows the answers of a call from now on; an answer that is there is shown at once. */
+    @Suppress("UNCHECKED_CAST")
+    fun <T> on(tag: String, onBusy: (Boolean) -> Unit, onError: (EdgeKitException) -> Unit, onAnswer: (T) -> Unit) {
+        handlers[tag] = Handler({ onAnswer(it as T) }, onError, onBusy)
+        onBusy(tag in replies)
+        told[tag]?.let { tell(tag, it) }
+    }
+
+    /** Begins a call; one of the same name that is under way is stopped. */
+    fun <T> start(tag: String, reply: Reply<T>) {
+        replies.remove(tag)?.cancel()
+        told.remove(tag)
+        replies[tag] = reply
+        handlers[tag]?.onBusy?.invoke(true)
+        reply.then({ done(tag, reply, Result.success(it)) }, { done(tag, reply, Result.failure(it)) })
+    }
+
+    /** Begins a call that was neither begun nor told before. */
+    fun <T> startOnce(tag: String, begin: () -> Reply<T>) {
+        if (tag !in replies && tag !in told) start(tag, begin())
+    }
+
+    fun isBusy(): Boolean = replies.isNotEmpty()
+
+    fun stop(tag: String) {
+        replies[tag]?.cancel()
+    }
+
+    fun stopAll() {
+        for (reply in ArrayList(replies.values)) reply.cancel()
+    }
+
+    private fun done(tag: String, reply: Reply<*>, result: Result<Any?>) {
+        if (replies[tag] !== reply) return
+        replies.remove(tag)
+        told[tag] = result
+        handlers[tag]?.onBusy?.invoke(false)
+        tell(tag, result)
+    }
+
+    private fun tell(tag: String, result: Result<Any?>) {
+        val handler = handlers[tag] ?: return
+        result.fold(handler.onAnswer) { handler.onError(it as EdgeKitException) }
+    }
+}

@@ -1,0 +1,35 @@
+package edgekit.demo
+
+import edgekit.core.bundle.Manifest
+import edgekit.demo.screens.AskScreen
+import edgekit.demo.screens.BenchmarkScreen
+import edgekit.demo.screens.CardScreen
+import edgekit.demo.screens.ChatScreen
+import edgekit.demo.screens.ClassifyScreen
+import edgekit.demo.screens.EntitiesScreen
+import edgekit.demo.screens.MaskScreen
+import edgekit.demo.screens.SearchScreen
+import edgekit.demo.screens.SelfTestScreen
+import edgekit.sdk.Session
+
+/** Something to do with a bundle. */
+interface Screen {
+    /** In an Intent. */
+    val name: String
+
+    val title: Int
+
+    fun fits(manifest: Manifest): Boolean
+
+    /** Builds the widgets. Called again after each rotation. */
+    fun show(page: Page, session: Session)
+
+    companion object {
+        val ALL = listOf(
+            SearchScreen, ClassifyScreen, EntitiesScreen, AskScreen, MaskScreen, ChatScreen,
+            CardScreen, SelfTestScreen, BenchmarkScreen,
+        )
+
+        fun called(name: String?): Screen = ALL.firstOrNull { it.name == name } ?: CardScreen
+    }
+}

@@ -1,0 +1,47 @@
+package edgekit.demo.screens
+
+import android.text.format.Formatter
+import edgekit.core.bundle.Bundle
+import edgekit.core.bundle.Manifest
+import edgekit.demo.Page
+import edgekit.demo.R
+import edgekit.demo.Screen
+import edgekit.sdk.Session
+
+/** What the manifest says of the model. */
+object CardScreen : Screen {
+    override val name = "card"
+    override val title = R.string.card
+
+    override fun fits(manifest: Manifest): Boolean = true
+
+    override fun show(page: Page, session: Session) {
+        val words = page::words
+        val status = page.result()
+        page.calls.on<Bundle>(
+            name,
+            { busy -> page.show(status, if (busy) words(R.string.loading) else "") },
+            { error -> page.showProblem(status, error) },
+            { bundle -> describe(page, bundle) },
+        )
+        page.calls.startOnce(name) { session.bundle() }
+    }
+
+    private fun describe(page: Page, bundle: Bundle) {
+        val manifest = bundle.manifest
+        val context = page.activity
+        page.heading(manifest.name)
+        page.text(context.getString(if (manifest.certified) R.string.card_certified else R.string.not_certified))
+        page.text(context.getString(R.string.chosen, manifest.name, manifest.task))
+        page.text(context.getString(R.string.card_family, manifest.family))
+        page.text(context.getString(R.string.card_licence, manifest.licence ?: context.getString(R.string.card_unknown)))
+        page.text(context.getString(R.string.card_limits, manifest.minLength, manifest.maxLength))
+        page.text(context.getString(R.string.card_tokenizer, manifest.tokenizer.kind))
+        for (each in manifest.artifacts) {
+            val size = Formatter.formatShortFileSize(context, each.bytes)
+            page.text(context.getString(R.string.card_artifact, each.runtime, size, each.delegate, each.scheme))
+        }
+        if (manifest.labels.isNotEmpty()) page.text(context.getString(R.string.card_labels, manifest.labels.joinToString(", ")))
+        page.text(context.getString(R.string.card_seal, bundle.seal))
+    }
+}

@@ -1,0 +1,211 @@
+"""Make an Android project around a bundle, or put a bundle into one that is there."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from edgekit.android import template
+from edgekit.bundle import read
+from edgekit.bundle.disk import require_space
+from edgekit.bundle.manifest import Manifest
+from edgekit.bundle.staging import Staging
+from edgekit.errors import InputMissing, InputRefused, SpecError
+
+Engine = Literal["onnx", "executorch"]
+ENGINES: tuple[Engine, ...] = get_args(Engine)
+
+ASSETS = Path("src/main/assets/edgekit")
+_MARKER = "settings.gradle.kts"
+_OWN = "edgekit.demo"
+_MODULES = ("core", "sdk", "packer", "app")
+_PACKAGE = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
+# Words that a package's part may not be.
+_WORDS = (
+    "abstract as assert boolean break byte case catch char class const continue default do",
+    "double else enum extends false final finally float for fun goto if implements import in",
+    "instanceof int interface is long native new null object package private protected public",
+    "return short static strictfp super switch synchronized this throw throws transient true",
+    "try typealias typeof val var void volatile when while",
+)
+_LONGEST_PACKAGE = 200
+
+
+@dataclass(frozen=True)
+class Added:
+    """A bundle in an app's assets.
+
+    Attributes:
+        folder: where it lies now.
+        asset: its name for ``BundleSource.asset``.
+        gradle: lines for the app's ``build.gradle.kts``.
+        kotlin: lines that open it.
+    """
+
+    folder: Path
+    asset: str
+    gradle: str
+    kotlin: str
+
+
+def new(
+    folder: Path, bundle: Path, *, package: str, engine: Engine = "onnx", force: bool = False
+) -> Path:
+    """Write a whole project: the sources of edgekit's app under a package of its own, and a bundle.
+
+    Args:
+        folder: the project's folder.
+        bundle: the bundle that the app brings.
+        package: of the app, as ``com.example.app``.
+        engine: which runtime answers.
+        force: replace a project that has the name.
+
+    Raises:
+        SpecError: the package's name is none, or the engine is unknown.
+        InputMissing, InputRefused: there is no such bundle, or it is damaged or has no artifact for
+            the engine.
+        Unavailable: this installation has no Android sources.
+        CannotWrite, StorageFull: the project cannot be written; nothing is left.
+    """
+    _check_package(package)
+    manifest = _checked(bundle, engine)
+    modules = (*_MODULES, "executorch") if engine == "executorch" else _MODULES
+    sources = template.files(modules)
+    with Staging(folder, force=force, marker=_MARKER) as staging:
+        require_space(staging.folder, _size(bundle) + _sources_size(sources))
+        for name, path in sources.items():
+            place = staging.folder / _renamed(name, package)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            if name.startswith("app/") and _is_text(path):
+                text = path.read_text(encoding="utf-8").replace(_OWN, package)
+                place.write_text(_with_engine(text, engine), encoding="utf-8")
+            else:
+                shutil.copyfile(path, place)
+        asset = staging.folder / "app" / ASSETS / manifest.name
+        shutil.copytree(bundle, asset)
+        staging.commit()
+    return staging.final
+
+
+def add(folder: Path, bundle: Path, *, engine: Engine = "onnx", force: bool = False) -> Added:
+    """Put a bundle into the assets of an app that is there, and say what else it needs.
+
+    Args:
+        folder: the app's module, which holds ``src/main``, or a project with a module ``app``.
+        bundle: the bundle.
+        engine: which runtime is to answer.
+        force: replace a bundle that has the name.
+
+    Raises:
+        InputMissing: ``folder`` is no Android app.
+        SpecError, InputRefused, CannotWrite, StorageFull: as for ``new``.
+    """
+    manifest = _checked(bundle, engine)
+    module = _module(folder)
+    place = module / ASSETS / manifest.name
+    with Staging(place, force=force) as staging:
+        require_space(staging.folder, _size(bundle))
+        shutil.copytree(bundle, staging.folder, dirs_exist_ok=True)
+        staging.commit()
+    asset = f"edgekit/{manifest.name}"
+    return Added(staging.final, asset, _gradle(engine), _kotlin(asset, engine))
+
+
+def _checked(bundle: Path, engine: str) -> Manifest:
+    if engine not in ENGINES:
+        raise SpecError(f"unknown engine {engine!r}", hint=f"One of: {', '.join(ENGINES)}.")
+    manifest = read.load_manifest(bundle)
+    read.check_files(bundle, manifest)
+    runtimes = [artifact.runtime for artifact in manifest.artifacts]
+    if engine not in runtimes:
+        raise InputRefused(
+            f"{bundle} has no artifact for {engine}, only for {', '.join(runtimes)}",
+            hint=f"edgekit export MODEL --runtime {engine}, or choose --engine {runtimes[0]}.",
+        )
+    return manifest
+
+
+def _check_package(package: str) -> None:
+    parts = package.split(".")
+    if (
+        not _PACKAGE.fullmatch(package)
+        or len(package) > _LONGEST_PACKAGE
+        or set(" ".join(_WORDS).split()) & set(parts)
+    ):
+        raise SpecError(
+            f"{package!r} is no package of an app",
+            hint="Two or more small words with dots between, none a keyword: com.example.app.",
+        )
+
+
+def _module(folder: Path) -> Path:
+    for place in (folder, folder / "app"):
+        if (place / "src/main/AndroidManifest.xml").is_file():
+            return place
+    raise InputMissing(
+        f"{folder} is no Android app: neither it nor its app/ has src/main/AndroidManifest.xml",
+        hint="Name the module's folder, or begin anew: edgekit android new DIR --bundle BUNDLE "
+        "--package com.example.app",
+    )
+
+
+def _renamed(name: str, package: str) -> str:
+    own, other = (word.replace(".", "/") for word in (_OWN, package))
+    return name.replace(f"app/src/main/kotlin/{own}/", f"app/src/main/kotlin/{other}/")
+
+
+def _is_text(path: Path) -> bool:
+    return path.suffix in {".kt", ".kts", ".xml", ".pro"}
+
+
+def _with_engine(text: str, engine: Engine) -> str:
+    """The app's sources for an engine: one line chooses it, one line brings its module."""
+    if engine == "onnx":
+        return text
+    text = text.replace(
+        "import edgekit.sdk.EdgeKit\n",
+        "import edgekit.executorch.ExecuTorch\nimport edgekit.sdk.EdgeKit\n",
+    )
+    text = text.replace("Sources.source(wanted))", "Sources.source(wanted), ExecuTorch())")
+    return text.replace(
+        'implementation(project(":sdk"))',
+        'implementation(project(":sdk"))\n    implementation(project(":executorch"))',
+    )
+
+
+def _gradle(engine: Engine) -> str:
+    library = {
+        "onnx": "implementation(libs.onnxruntime.android)",
+        "executorch": 'implementation(project(":executorch"))',
+    }
+    return "\n".join(
+        [
+            'android { androidResources { noCompress += listOf("onnx", "pte") } }',
+            "dependencies {",
+            '    implementation(project(":sdk"))',
+            f"    {library[engine]}",
+            "}",
+        ]
+    )
+
+
+def _kotlin(asset: str, engine: Engine) -> str:
+    more = ", ExecuTorch()" if engine == "executorch" else ""
+    return "\n".join(
+        [
+            f'val edgekit = EdgeKit.open(this, BundleSource.asset("{asset}"){more})',
+            'edgekit.ask("A text.").then({ show(it) }, { error -> show(error.hint) })',
+            "edgekit.close()  // in onDestroy",
+        ]
+    )
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _sources_size(sources: dict[str, Path]) -> int:
+    return sum(path.stat().st_size for path in sources.values())

@@ -1,0 +1,156 @@
+"""``edgekit android`` as a user starts it; building is in tests/android."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import struct
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Program
+
+PACKAGE = "com.example.notes"
+
+
+def test_new_makes_a_whole_project(edgekit: Program, tiny_bundle: Path, tmp_path: Path) -> None:
+    done = edgekit("android", "new", "app", "--bundle", tiny_bundle, "--package", PACKAGE)
+    assert done.returncode == 0, done.stderr
+    project = Path(done.stdout.strip())
+    assert project == tmp_path / "app"
+    manifest = project / "app/src/main/AndroidManifest.xml"
+    assert f"{PACKAGE}.HomeActivity" in manifest.read_text(encoding="utf-8")
+    assert (project / "app/src/main/kotlin/com/example/notes/HomeActivity.kt").is_file()
+    assert not (project / "executorch").exists()
+    (asset,) = (project / "app/src/main/assets/edgekit").iterdir()
+    assert edgekit("verify", asset).returncode == 0
+    left = [p for p in (project / "app").rglob("*.kt") if "edgekit.demo" in p.read_text("utf-8")]
+    assert left == []
+    again = edgekit("android", "new", "app", "--bundle", tiny_bundle, "--package", PACKAGE)
+    assert again.returncode == 73
+    forced = edgekit(
+        "android", "new", "app", "--bundle", tiny_bundle, "--package", PACKAGE, "--force"
+    )
+    assert forced.returncode == 0, forced.stderr
+
+
+def test_new_for_executorch_brings_its_module(
+    edgekit: Program, tiny_bundle: Path, tmp_path: Path
+) -> None:
+    words = ["--bundle", tiny_bundle, "--package", PACKAGE, "--engine", "executorch"]
+    done = edgekit("android", "new", "app", *words)
+    assert done.returncode == 0, done.stderr
+    app = tmp_path / "app/app"
+    assert "ExecuTorch()" in (app / "src/main/kotlin/com/example/notes/DemoApp.kt").read_text()
+    assert 'project(":executorch")' in (app / "build.gradle.kts").read_text()
+    assert (tmp_path / "app/executorch/build.gradle.kts").is_file()
+    built = edgekit("android", "build", "app")
+    assert built.returncode == 78
+    assert "Android Studio" in built.stderr
+
+
+@pytest.mark.parametrize(
+    "package", ["notes", "com.example.class", "com.1example.app", "com..app", "Com.Example", ""]
+)
+def test_a_package_that_is_none_is_refused(
+    edgekit: Program, tiny_bundle: Path, tmp_path: Path, package: str
+) -> None:
+    done = edgekit("android", "new", "app", "--bundle", tiny_bundle, "--package", package)
+    assert done.returncode == 64
+    assert "com.example.app" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_bundles_that_do_not_fit_are_refused(
+    edgekit: Program, tiny_bundle: Path, tiny_bundles: dict[str, Path], tmp_path: Path
+) -> None:
+    def new(bundle: Path, *more: str) -> tuple[int, str]:
+        done = edgekit("android", "new", "app", "--bundle", bundle, "--package", PACKAGE, *more)
+        return done.returncode, done.stderr
+
+    assert new(tmp_path / "none")[0] == 66
+    status, said = new(tiny_bundles["fill-mask"], "--engine", "executorch")
+    assert status == 65
+    assert "--engine onnx" in said
+    broken = tmp_path / "broken"
+    shutil.copytree(tiny_bundle, broken)
+    (broken / "model.onnx").write_bytes(b"")
+    assert new(broken)[0] == 65
+    assert not (tmp_path / "app").exists()
+
+
+def test_add_to_an_app_that_is_there(edgekit: Program, tiny_bundle: Path, tmp_path: Path) -> None:
+    source = tmp_path / "mine/app/src/main"
+    source.mkdir(parents=True)
+    (source / "AndroidManifest.xml").write_text("<manifest/>")
+    done = edgekit("android", "add", "mine", "--bundle", tiny_bundle, "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (source / "assets" / found["asset"] / "edgekit.json").is_file()
+    assert found["asset"] in found["kotlin"]
+    assert edgekit("android", "add", "mine", "--bundle", tiny_bundle).returncode == 73
+    assert edgekit("android", "add", "mine", "--bundle", tiny_bundle, "--force").returncode == 0
+    (tmp_path / "empty").mkdir()
+    assert edgekit("android", "add", "empty", "--bundle", tiny_bundle).returncode == 66
+
+
+def test_build_says_what_it_needs(edgekit: Program, tmp_path: Path) -> None:
+    assert edgekit("android", "build", "none").returncode == 66
+    project = tmp_path / "project"
+    (project / "app").mkdir(parents=True)
+    (project / "pom.xml").write_text("<project/>")
+    (project / "app/android.xml").write_text("<project/>")
+    done = edgekit("android", "build", "project", env={"PATH": str(tmp_path)})
+    assert done.returncode == 69
+    assert "Maven is not installed" in done.stderr
+
+
+def test_a_file_that_is_no_apk_is_refused(edgekit: Program, tmp_path: Path) -> None:
+    assert edgekit("android", "check", "none.apk").returncode == 66
+    (tmp_path / "text.apk").write_text("not an archive")
+    done = edgekit("android", "check", "text.apk")
+    assert done.returncode == 65
+    assert "Traceback" not in done.stderr
+
+
+def elf(machine: int, alignment: int, text: bytes = b"") -> bytes:
+    """The head of a 64-bit library with one mapped part."""
+    head = b"\x7fELF\x02\x01\x01" + bytes(9)
+    head += struct.pack("<HHIQQQIHHHHHH", 3, machine, 1, 0, 64, 0, 0, 64, 56, 1, 64, 0, 0)
+    return head + struct.pack("<IIQQQQQQ", 1, 5, 0, 0, 0, 120, 120, alignment) + text
+
+
+def test_each_fault_of_an_apk_is_named(edgekit: Program, tiny_bundle: Path, tmp_path: Path) -> None:
+    path = tmp_path / "bad.apk"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as made:
+        made.writestr("resources.arsc", bytes(1000))
+        made.writestr("AndroidManifest.xml", b"<manifest/>")
+        made.writestr("lib/arm64-v8a/libthin.so", elf(183, 4096), zipfile.ZIP_STORED)
+        made.writestr("lib/arm64-v8a/libother.so", elf(62, 16384))
+        made.writestr("lib/x86_64/libtext.so", b"text")
+        for file in tiny_bundle.iterdir():
+            data = b"changed" if file.name == "README.md" else file.read_bytes()
+            made.writestr(f"assets/edgekit/tiny/{file.name}", data)
+    done = edgekit("android", "check", path)
+    assert done.returncode == 1
+    lines = {line.split()[1]: line for line in done.stdout.splitlines()}
+    for name in ("signature", "alignment", "resources", "libraries", "pages", "manifest", "bundle"):
+        assert lines[name].startswith("FAILED"), done.stdout
+    assert "libother.so is for x86_64" in lines["libraries"]
+    assert "README.md" in lines["bundle"]
+    as_json = edgekit("android", "check", path, "--json")
+    assert as_json.returncode == 1
+    assert json.loads(as_json.stdout)["error"]["code"] == "check-failed"
+
+
+@pytest.mark.parametrize("cut", [0, 4, 22, 100, -30, -1])
+def test_a_cut_apk_is_refused(edgekit: Program, tmp_path: Path, cut: int) -> None:
+    path = tmp_path / "cut.apk"
+    with zipfile.ZipFile(path, "w") as made:
+        made.writestr("classes.dex", bytes(500))
+    path.write_bytes(path.read_bytes()[:cut] if cut else b"")
+    done = edgekit("android", "check", path)
+    assert done.returncode == 65, done.stdout
+    assert "Traceback" not in done.stderr
