@@ -15,10 +15,12 @@ TEST := $(PY) -m pytest -n auto --maxprocesses 4 --dist loadfile
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help demo test test-slow test-all check docs bench clean moved
+.PHONY: help demo demo-distill test test-slow test-all check docs bench clean moved
 
 help:
 	@echo 'make demo      export the embedded model, verify the bundle, run three sentences'
+	@echo 'make demo-distill'
+	@echo '               half the layers of the embedded model, trained and exported; a quarter of an hour'
 	@echo 'make test      run the tests; those that need adb, Maven or an arm64 emulator are skipped'
 	@echo '               where it is missing'
 	@echo 'make test-slow the tests that build large artifacts, or very many small ones'
@@ -30,6 +32,9 @@ help:
 
 demo: $(INSTALLED)
 	$(PY) examples/demo.py
+
+demo-distill: $(INSTALLED)
+	$(PY) -m examples.demo_distill
 
 test: $(INSTALLED_DEV)
 	$(TEST) -m 'not slow'

@@ -16,8 +16,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from edgekit import errors as errors
     from edgekit.api import Bundle as Bundle
+    from edgekit.api import evaluate as evaluate
     from edgekit.api import export as export
     from edgekit.api import quantize as quantize
+    from edgekit.api import report as report
+    from edgekit.api.distill import distill as distill
+    from edgekit.api.prune import prune as prune
+    from edgekit.api.teach import teach as teach
+    from edgekit.api.tune import tune as tune
     from edgekit.stages import Progress as Progress
     from edgekit.stages import ProgressCallback as ProgressCallback
 
@@ -28,17 +34,29 @@ __all__ = [
     "Progress",
     "ProgressCallback",
     "__version__",
+    "distill",
     "errors",
+    "evaluate",
     "export",
+    "prune",
     "quantize",
+    "report",
+    "teach",
+    "tune",
 ]
 
 _HOME = {
-    "Bundle": "edgekit.api",
     "Progress": "edgekit.stages",
     "ProgressCallback": "edgekit.stages",
+    "Bundle": "edgekit.api",
+    "distill": "edgekit.api.distill",
+    "evaluate": "edgekit.api",
     "export": "edgekit.api",
+    "prune": "edgekit.api.prune",
     "quantize": "edgekit.api",
+    "report": "edgekit.api",
+    "teach": "edgekit.api.teach",
+    "tune": "edgekit.api.tune",
 }
 
 

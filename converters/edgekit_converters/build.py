@@ -1,21 +1,22 @@
-"""The stages of an export, from a resolved model to a sealed folder."""
+"""The stages of an export, from a resolved model to a sealed folder.
+
+A task whose head names a ``BUILD`` has stages of its own: a module with a ``build`` like the
+``_build`` here, for models that one pass through one graph does not answer.
+"""
 
 from __future__ import annotations
 
 import importlib
-import shutil
 from pathlib import Path
 
-from edgekit.bundle.canonical import dump_bytes
 from edgekit.bundle.goldens import Golden
 from edgekit.bundle.goldens import write as write_goldens
 from edgekit.bundle.manifest import ArtifactInfo, Manifest
-from edgekit.bundle.seal import seal
 from edgekit.bundle.staging import require_space
 from edgekit.floors import FLOORS
 from edgekit.stages import Stages
 from edgekit.tasks import Floats, halves
-from edgekit_converters import card, describe, prepare
+from edgekit_converters import describe, finish, prepare
 from edgekit_converters.evaluate import samples
 from edgekit_converters.evaluate.ladder import Ladder
 from edgekit_converters.export import Lowered
@@ -32,8 +33,8 @@ from edgekit_converters.quantize.settings import settle
 from edgekit_converters.quiet import quiet
 from edgekit_converters.request import Request
 from edgekit_converters.source import Source
+from edgekit_converters.tasks import head_module
 
-_CARRIED = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "LICENSE")
 _GOLDEN_BYTES = 4 * 1024 * 1024
 _MARGIN_BYTES = 16 * 1024 * 1024
 
@@ -60,8 +61,11 @@ def build(
             request, source, texts, max_length, name, samples_given=samples_given
         )
         require_space(folder, _estimate(job))
+    own = getattr(head_module(job.task), "BUILD", None)
+    make = _build if own is None else importlib.import_module(f"{__package__}.{own}").build
     with quiet(), prepare.one_thread():
-        return _build(job, folder, stages, keep_failed=keep_failed)
+        made: Manifest = make(job, folder, stages, keep_failed=keep_failed)
+        return made
 
 
 def _build(job: Job, folder: Path, stages: Stages, *, keep_failed: bool) -> Manifest:
@@ -105,7 +109,7 @@ def _build(job: Job, folder: Path, stages: Stages, *, keep_failed: bool) -> Mani
             "coverage": coverage(decisions.rows),
             "ledger": [row.record() for row in decisions.rows],
         }
-        return _seal(job, folder, manifest, tuple(notes), report)
+        return finish.sealed(job, folder, manifest, tuple(notes), report)
 
 
 def _calibrated(job: Job, edge: Captured) -> tuple[Captured, Decisions]:
@@ -146,25 +150,6 @@ def _goldens(path: Path, ladder: Ladder, expected: dict[str, list[Floats]]) -> i
     ]
     write_goldens(path, goldens)
     return len(goldens)
-
-
-def _seal(
-    job: Job, folder: Path, manifest: Manifest, notes: tuple[str, ...], report: dict[str, object]
-) -> Manifest:
-    for name in _CARRIED:
-        if (job.loaded.source.folder / name).is_file():
-            shutil.copyfile(job.loaded.source.folder / name, folder / name)
-    origin = "given with --samples" if job.samples_given else "edgekit's built-in sample file"
-    (folder / "README.md").write_text(card.render(manifest, origin, notes), encoding="utf-8")
-    measured = {
-        "samples": {"count": len(job.texts), "origin": origin},
-        "quality": [hop.model_dump(mode="json") for hop in manifest.quality],
-        "artifacts": [artifact.model_dump(mode="json") for artifact in manifest.artifacts],
-        "notes": list(notes),
-        **report,
-    }
-    (folder / "report.json").write_bytes(dump_bytes(measured))
-    return seal(folder, manifest)
 
 
 def _estimate(job: Job) -> int:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import platform
 from importlib.resources import files
+from typing import Any
 
 from edgekit.bundle.manifest import Manifest
+from edgekit_converters.generation.texts import GREEDY_PROMPTS, GREEDY_TOKENS
 
 
 def render(manifest: Manifest, sample_source: str, notes: tuple[str, ...]) -> str:
@@ -18,7 +20,8 @@ def render(manifest: Manifest, sample_source: str, notes: tuple[str, ...]) -> st
     """
     from jinja2 import Environment, StrictUndefined
 
-    template = (files("edgekit_converters") / "card.md.j2").read_text(encoding="utf-8")
+    file = "card.md.j2" if manifest.generation is None else "card_generation.md.j2"
+    template = (files("edgekit_converters") / file).read_text(encoding="utf-8")
     quality = {hop.hop: hop for hop in manifest.quality}
     rows = [
         {
@@ -29,6 +32,10 @@ def render(manifest: Manifest, sample_source: str, notes: tuple[str, ...]) -> st
             "percent": f"{100 * artifact.bytes / artifact.fp32_bytes:.1f}",
             "worst": quality[artifact.runtime].worst_cosine,
             "mean": quality[artifact.runtime].mean_cosine,
+            "same": f"{100 * quality[artifact.runtime].agreement:.1f} %",
+            "divergence": tokens.divergence
+            if (tokens := quality[artifact.runtime].tokens) is not None
+            else "-",
         }
         for artifact in manifest.artifacts
     ]
@@ -45,7 +52,7 @@ def render(manifest: Manifest, sample_source: str, notes: tuple[str, ...]) -> st
         quantized=any(artifact.scheme != "fp32" for artifact in manifest.artifacts),
         runtimes=[artifact.runtime for artifact in manifest.artifacts],
         hops=manifest.quality,
-        samples=manifest.quality[0].samples,
+        samples=max(hop.samples for hop in manifest.quality),
         agreement_kind=manifest.quality[0].agreement_kind,
         sample_source=sample_source,
         machine=platform.machine(),
@@ -55,4 +62,17 @@ def render(manifest: Manifest, sample_source: str, notes: tuple[str, ...]) -> st
         output=manifest.signature.outputs[0],
         tokenizer=manifest.tokenizer,
         notes=notes,
+        **_generation(manifest),
     )
+
+
+def _generation(manifest: Manifest) -> dict[str, Any]:
+    """What only the card of a decoder tells."""
+    if manifest.generation is None:
+        return {}
+    return {
+        "generation": manifest.generation,
+        "signatures": [(one, manifest.signature_of(one)) for one in manifest.artifacts],
+        "greedy_tokens": GREEDY_TOKENS,
+        "greedy_prompts": GREEDY_PROMPTS,
+    }

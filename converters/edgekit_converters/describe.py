@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -21,6 +21,7 @@ from edgekit.bundle.manifest import (
     Signature,
     TensorSpec,
     TokenizerInfo,
+    Tolerance,
 )
 from edgekit.errors import InputRefused
 from edgekit.floors import FLOORS
@@ -58,6 +59,7 @@ def manifest(
     artifacts: Sequence[ArtifactInfo],
     hops: Sequence[HopQuality],
     goldens: int,
+    floors: Mapping[str, Tolerance] = FLOORS,
 ) -> Manifest:
     """The bundle's manifest, its files still to be listed."""
     loaded = job.loaded
@@ -95,7 +97,7 @@ def manifest(
         ),
         goldens=Goldens(
             count=goldens,
-            tolerances={artifact.runtime: FLOORS[artifact.scheme] for artifact in artifacts},
+            tolerances={artifact.runtime: floors[artifact.scheme] for artifact in artifacts},
         ),
         quality=tuple(hops),
         provenance=(*earlier_stages(loaded), _this_stage(job)),

@@ -38,6 +38,7 @@ def export(
     quantize: str | None = None,
     delegate: str | None = None,
     max_length: int | None = None,
+    max_context: int | None = None,
     samples: Path | None = None,
     revision: str | None = None,
     force: bool = False,
@@ -52,9 +53,12 @@ def export(
         out: the bundle's folder; ``NAME-TARGET`` here when None.
         task: a name of ``edgekit.tasks``, or ``auto``.
         runtimes: which artifacts; all of the target's when None.
-        quantize: ``none`` or ``int8``; None for int8, or for none where the delegate wants fp32.
+        quantize: a name of ``quantize.schemes``; None for int8, for int4-int8 where the model is a
+            decoder, or for none where the delegate wants fp32.
         delegate: ``xnnpack``, ``nnapi`` or ``none``; each runtime's own when None.
         max_length: most tokens in one text; the model's own when None.
+        max_context: most tokens of prompt and answer, for a decoder; the model's own, at most
+            ``generation.facts.DEFAULT_CONTEXT``, when None.
         samples: texts to measure with, one a line; the built-in ones when None.
         revision: branch, tag or commit of a hub id.
         force: replace an existing bundle.
@@ -70,7 +74,7 @@ def export(
         ParityFailed: a hop is below its floor; there is no bundle unless ``keep_failed``.
         CannotWrite, StorageFull: nothing was left behind.
     """
-    asked = requests.check(target, task, runtimes, quantize, delegate)
+    asked = requests.check(target, task, runtimes, quantize, delegate, max_context)
     texts = evaluation(samples)
     plan = {name: cost for name, cost in _PLAN.items() if _needed(name, asked.delegates)}
     stages = Stages(plan, progress)

@@ -21,6 +21,7 @@ from edgekit_converters.evaluate.ladder import Ladder, climb_from, tensors
 from edgekit_converters.export.capture import Captured, capture
 from edgekit_converters.export.weights import weight_bytes
 from edgekit_converters.folder import check as check_folder
+from edgekit_converters.generation.facts import with_context
 from edgekit_converters.graph import attention, cleanup
 from edgekit_converters.job import Job
 from edgekit_converters.load import Loaded, load
@@ -81,7 +82,10 @@ def loaded_job(
     config = check_folder(source.folder).config
     task = task_of(source.folder, config) if request.task == "auto" else request.task
     head = head_module(task)
+    decoder = _is_decoder(request, task, max_length)
     loaded = load(source, head.AUTO_CLASS, max_length=max_length, may_miss=head.MAY_MISS)
+    if decoder and not _reads_text(task):
+        loaded = with_context(loaded, request.max_context)
     describe.earlier_stages(loaded)  # a malformed record is refused now, not after minutes
     mask = describe.mask_token(loaded)
     ready = [sample_text(task, text, mask) for text in texts]
@@ -89,11 +93,39 @@ def loaded_job(
     return Job(request, name, task, loaded, ready, samples_given, scheme, plan)
 
 
+def _is_decoder(request: Request, task: str, max_length: int | None) -> bool:
+    """Whether the task's model continues texts; options of the other kind are refused."""
+    if getattr(head_module(task), "BUILD", None) is None:
+        if request.max_context is not None:
+            raise SpecError(
+                f"{task} has no context to continue: --max-context is for text-generation",
+                hint="--max-length bounds the texts of this task.",
+            )
+        return False
+    if max_length is not None and not _reads_text(task):
+        raise SpecError(
+            f"--max-length does not go with {task}",
+            hint="--max-context bounds prompt and answer together.",
+        )
+    if request.static:
+        raise Unsupported(
+            "NNAPI cannot run a decoder: its graphs have one fixed length",
+            hint="Leave --delegate out.",
+        )
+    return True
+
+
+def _reads_text(task: str) -> bool:
+    """Whether the text has a length of its own beside that of what is generated."""
+    return bool(getattr(head_module(task), "READS_TEXT", False))
+
+
 def _weights(request: Request, loaded: Loaded, task: str) -> tuple[str, Decisions | None]:
     """What is done to the weights: as asked for, or as the folder's own plan says."""
     found = folder.load(loaded.source.folder, loaded.weights_sha256)
     if found is None:
-        return (request.scheme or scheme(DEFAULT)).label, None
+        usual = scheme(getattr(head_module(task), "SCHEME", DEFAULT))
+        return (request.scheme or usual).label, None
     decisions, facts = found
     if request.scheme is not None:
         raise SpecError(
@@ -163,6 +195,11 @@ def rewritten_graph(job: Job, stages: Stages) -> tuple[Captured, nn.Module, Capt
         The captured graph, the eager model, the rewritten graph, and the ladder up to it; whether
         its hops hold is for the caller to ask.
     """
+    if getattr(head_module(job.task), "BUILD", None) is not None:
+        raise Unsupported(
+            f"a model for {job.task} has no graph that one pass through it answers",
+            hint="edgekit export quantizes it on the way: edgekit export MODEL --quantize SCHEME.",
+        )
     with stages.stage("capture"):
         captured, eager = captured_graph(job)
     with stages.stage("reference"):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from edgekit.errors import SpecError, Unsupported
 from edgekit.targets import Target, target
 from edgekit.tasks import task as task_meaning
-from edgekit_converters.quantize.schemes import DEFAULT, Scheme, require, scheme
+from edgekit_converters.quantize.schemes import AUTO, DEFAULT, Scheme, require, scheme
 
 
 @dataclass(frozen=True)
@@ -19,9 +19,10 @@ class Request:
         target: what it is for.
         delegates: delegate by runtime, in the order of lowering.
         scheme: what is asked of the weights; None to follow the folder's own plan, where it has
-            one, and int8 otherwise.
+            one, and the task's default otherwise.
         static: one fixed length with a padding mask, for a delegate without dynamic shapes.
         task: a task's name, or ``auto``.
+        max_context: the most tokens of prompt and answer, for a decoder; None for its default.
     """
 
     target: Target
@@ -29,6 +30,7 @@ class Request:
     scheme: Scheme | None
     static: bool
     task: str
+    max_context: int | None = None
 
 
 def check(
@@ -37,6 +39,7 @@ def check(
     runtimes: Sequence[str] | None,
     quantize: str | None,
     delegate: str | None,
+    max_context: int | None = None,
 ) -> Request:
     """Settle defaults and refuse contradictions.
 
@@ -57,11 +60,12 @@ def check(
             )
     if quantize is None and nnapi:
         quantize = "none"
-    chosen_scheme = None if quantize is None else scheme(quantize)
+    # ``auto`` is what nothing at all asks for: the task's own default.
+    chosen_scheme = None if quantize in (None, AUTO) else scheme(str(quantize))
     delegates = {name: _delegate(found, name, delegate) for name in dict.fromkeys(chosen)}
     assumed = chosen_scheme or scheme(DEFAULT)
     require(found, delegates, assumed.bits, f"scheme {assumed.name}")
-    return Request(found, delegates, chosen_scheme, nnapi, task)
+    return Request(found, delegates, chosen_scheme, nnapi, task, max_context)
 
 
 def _delegate(found: Target, runtime: str, asked: str | None) -> str:

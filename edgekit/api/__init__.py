@@ -11,12 +11,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edgekit.api.eval import evaluate as evaluate
 from edgekit.api.jobs import export as export
 from edgekit.api.jobs import open_quantized as open_quantized
 from edgekit.api.jobs import quantize as quantize
 from edgekit.api.jobs import schemes as schemes
 from edgekit.api.opened import Answer as Answer
 from edgekit.api.opened import Bundle as Bundle
+from edgekit.api.report import report as report
 
 if TYPE_CHECKING:
     from edgekit_converters.quantize.record import QuantizedFolder as QuantizedFolder

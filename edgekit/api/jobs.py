@@ -24,6 +24,7 @@ def export(
     quantize: str | None = None,
     delegate: str | None = None,
     max_length: int | None = None,
+    max_context: int | None = None,
     samples: str | Path | None = None,
     revision: str | None = None,
     force: bool = False,
@@ -38,9 +39,12 @@ def export(
         out: the bundle's folder; named after the model and the target unless given.
         task: what the model is for; ``auto`` reads it from the config.
         runtimes: which artifacts to make; all that the target has unless given.
-        quantize: ``int8`` or ``none``; int8 unless the delegate needs fp32.
+        quantize: a name of ``schemes()``; int8 for a model that reads a text, int4-int8 for one
+            that continues it, none where the delegate needs fp32.
         delegate: which accelerator interface to lower for; the runtime's default unless given.
         max_length: longest input in tokens; the model's own limit unless given.
+        max_context: most tokens of prompt and answer together, for a model that continues texts;
+            the model's own limit, at most 1024, unless given.
         samples: file of real texts, one a line, that quality is measured on.
         revision: branch, tag or commit of a hub model.
         force: replace an existing bundle.
@@ -78,6 +82,7 @@ def export(
             quantize=quantize,
             delegate=delegate,
             max_length=max_length,
+            max_context=max_context,
             samples=_path(samples),
             revision=revision,
             force=force,

@@ -21,7 +21,8 @@ def json_schema() -> dict[str, Any]:
     schema["properties"]["schema_version"] = {"const": SCHEMA_VERSION}
     # While a bundle is being made its seal may be absent; on the disk nothing is.
     schema["properties"]["seal"] = schema["properties"]["seal"]["anyOf"][0]
-    schema["required"] = sorted(schema["properties"])
+    # Only models that continue a text have it.
+    schema["required"] = sorted(schema["properties"].keys() - {"generation"})
     return schema
 
 

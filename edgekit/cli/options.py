@@ -84,6 +84,40 @@ def model_options(function: Decorated) -> Decorated:
     return function
 
 
+def generation_options(function: Decorated) -> Decorated:
+    """Add how a text is continued; the model's own defaults where nothing is said."""
+    for option in (
+        click.option("--raw", is_flag=True, help="Continue the text as it is: no chat template."),
+        click.option("--system", metavar="TEXT", help="A message of the system before the others."),
+        click.option(
+            "--stop", multiple=True, metavar="TEXT", help="End the answer here; may be repeated."
+        ),
+        click.option("--seed", metavar="N", type=int, help="Of the random choice of tokens."),
+        click.option(
+            "--repetition-penalty",
+            metavar="X",
+            type=float,
+            help="Above 1: tokens that were there already become less likely.",
+        ),
+        click.option(
+            "--top-p",
+            metavar="P",
+            type=float,
+            help="Choose among the likeliest tokens that make up this share.",
+        ),
+        click.option(
+            "--temperature",
+            metavar="T",
+            type=float,
+            help="0 takes the likeliest token, more makes answers vary.",
+        ),
+        click.option("--max-tokens", metavar="N", type=int, help="The most tokens of one answer."),
+        click.option("--chat", is_flag=True, help="Talk to the model in the terminal."),
+    ):
+        function = option(function)
+    return function
+
+
 class CommaList(click.ParamType[tuple[str, ...]]):
     """Words separated by commas."""
 

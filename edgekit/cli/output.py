@@ -80,6 +80,11 @@ class Output:
         """One line of the result, as it is but for control characters."""
         print(printable(line), file=self._out)
 
+    def piece(self, text: str) -> None:
+        """A part of a result that is still coming, at once; tabs stay, as answers have code."""
+        kept = "\t".join(printable(part) for part in text.split("\t"))
+        print(kept, file=self._out, end="", flush=True)
+
     def script(self, text: str) -> None:
         """A text made for another program or a file, byte for byte."""
         print(text, file=self._out, end="")

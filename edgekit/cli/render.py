@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from edgekit.cli import generation_view
 from edgekit.cli.output import Cell, Output
 from edgekit.errors import ParityFailed
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from edgekit.doctor import Diagnosis
 
 NONE = "-"
+_TENSORS = 5
 STYLES = {"ok": "green", "warning": "yellow", "missing": "bold red", "absent": "dim"}
 
 
@@ -77,6 +79,9 @@ def hops(output: Output, rows: Iterable[HopQuality | Mapping[str, Any]]) -> None
     records = [row if isinstance(row, Mapping) else row.model_dump() for row in rows]
     if not records:
         return
+    if any(record.get("tokens") for record in records):
+        generation_view.hops(output, records, [_verdict(record) for record in records])
+        return
     output.table(
         [
             "hop",
@@ -107,9 +112,6 @@ def failed_hops_shown(output: Output) -> Iterator[None]:
 
 def _hop(hop: Mapping[str, Any]) -> list[Cell]:
     same = hop.get("same_artifact")
-    verdict: Cell = ("FAILED", "bold red")
-    if hop["passed"]:
-        verdict = ("ok", "green") if hop["floor_worst"] is not None else ("no floor", "dim")
     return [
         str(hop["hop"]),
         str(hop["artifact"]),
@@ -119,8 +121,14 @@ def _hop(hop: Mapping[str, Any]) -> list[Cell]:
         NONE if same is None else cosine(same),
         "identical" if hop["snr_db"] is None else f"{hop['snr_db']:.1f}",
         f"{hop['agreement']:.1%}",
-        verdict,
+        _verdict(hop),
     ]
+
+
+def _verdict(hop: Mapping[str, Any]) -> Cell:
+    if not hop["passed"]:
+        return "FAILED", "bold red"
+    return ("ok", "green") if hop["floor_worst"] is not None else ("no floor", "dim")
 
 
 def contents(output: Output, bundle: Bundle) -> None:
@@ -138,14 +146,15 @@ def contents(output: Output, bundle: Bundle) -> None:
         "family": manifest.family,
         "licence": manifest.licence or "not stated by the base model",
         "labels": ", ".join(manifest.labels) if manifest.labels else "",
-        "inputs": "; ".join(_tensor(spec) for spec in manifest.signature.inputs),
-        "outputs": "; ".join(_tensor(spec) for spec in manifest.signature.outputs),
+        **_signatures(manifest),
         "length": f"{manifest.limits.min_length} to {manifest.limits.max_length} tokens",
         "vocabulary": f"{manifest.limits.vocabulary} tokens",
         "tokenizer": _tokenizer(manifest),
         "goldens": f"{manifest.goldens.count} samples",
         "made with": ", ".join(f"{k} {v}" for k, v in sorted(manifest.toolchain.items())),
     }
+    if manifest.generation is not None:
+        facts |= {"length": "", **generation_view.facts(manifest.generation)}
     output.table(["", ""], [[name, fact] for name, fact in facts.items() if fact])
     artifacts(output, manifest)
     _left_outside(output, manifest.artifacts)
@@ -158,6 +167,19 @@ def contents(output: Output, bundle: Bundle) -> None:
     )
     total = sum(entry.bytes for entry in manifest.files)
     output.text(f"{len(manifest.files)} files, {size(total)}; all match the manifest.")
+
+
+def _signatures(manifest: Manifest) -> dict[str, str]:
+    """Inputs and outputs; by artifact where they differ. Of many caches the first is shown."""
+    differ = any(artifact.signature for artifact in manifest.artifacts)
+    found: dict[str, str] = {}
+    for artifact in manifest.artifacts if differ else manifest.artifacts[:1]:
+        signature = manifest.signature_of(artifact)
+        of = f" of {artifact.file}" if differ else ""
+        for kind, specs in (("inputs", signature.inputs), ("outputs", signature.outputs)):
+            more = f"; and {len(specs) - _TENSORS} more" if len(specs) > _TENSORS else ""
+            found[kind + of] = "; ".join(_tensor(spec) for spec in specs[:_TENSORS]) + more
+    return found
 
 
 def _tensor(spec: TensorSpec) -> str:
@@ -224,6 +246,11 @@ def verdict_record(bundle: Bundle, rows: Sequence[HopQuality]) -> dict[str, Any]
 
 def run_example(bundle: Bundle) -> str:
     """A command that runs the bundle on a text that fits its task."""
+    if bundle.generates and bundle.manifest.generation is not None:
+        chat = bundle.manifest.generation.chat_template is not None
+        return f"edgekit run {shlex.quote(str(bundle.path))} " + (
+            "--chat" if chat else "'Once upon a time'"
+        )
     text = "A sentence of your own."
     if bundle.manifest.task == "fill-mask":
         text = f"The weather is {bundle.mask_token} today."

@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 
 from edgekit.bundle.disk import as_write_errors
 from edgekit.bundle.manifest import Signature, TensorSpec
-from edgekit.device import protocol, stream
+from edgekit.device import protocol, readings, stream
 from edgekit.device.job import Job, as_runtime
 from edgekit.device.places.emulated import DEFAULT_CPU, open_emulated
 from edgekit.device.places.host import LocalPlace, open_host
 from edgekit.errors import InputMissing, InputRefused, InternalError
+from edgekit.runtime.generation.replay import Passage
 
 
 def ensure_available(
@@ -106,6 +107,47 @@ def replay(
     if len(results) != len(samples):
         raise InternalError(f"{len(results)} outputs came back for {len(samples)} samples")
     return [_named(signature, outputs) for outputs in results]
+
+
+def read(
+    model: Path,
+    passages: Sequence[Passage],
+    *,
+    context: int,
+    vocabulary: int,
+    cpu: str = DEFAULT_CPU,
+    timeout: float = 900.0,
+    machine: str = "aarch64",
+    threads: int | None = None,
+    runtime: str = "executorch",
+) -> list[NDArray[np.float32]]:
+    """Read texts through a decoder on an emulated processor, token by token.
+
+    Arguments and failures as of ``replay``.
+
+    Args:
+        passages: ids within the vocabulary, each text within the context.
+        context: the most tokens in all.
+        vocabulary: number of token ids.
+
+    Returns:
+        Logits after each prompt and every later token, ``(passes, vocabulary)`` for each text.
+    """
+    if not model.is_file():
+        raise InputMissing(f"no model file {model}", path=str(model))
+    with _open(cpu, machine, runtime) as place:
+        place.put({"model": model})
+        rows = readings.read(
+            place,
+            as_runtime(runtime),
+            "model",
+            [readings.Passage(one.ids, one.prompt) for one in passages],
+            context=context,
+            vocabulary=vocabulary,
+            timeout=timeout,
+            threads=threads or min(4, len(os.sched_getaffinity(0))),
+        )
+        return list(rows)
 
 
 def _open(cpu: str, machine: str, runtime: str) -> LocalPlace:

@@ -40,8 +40,8 @@ class _Session:
         self._method = self._program = None
 
 
-def open_session(path: Path, signature: Signature) -> _Session:
-    """Load a ``.pte``.
+def open_session(path: Path, signature: Signature, name: str = "forward") -> _Session:
+    """Load the method ``name`` of a ``.pte``.
 
     Raises:
         InternalError: the runtime refused the program.
@@ -53,9 +53,9 @@ def open_session(path: Path, signature: Signature) -> _Session:
             from executorch.runtime import Runtime
 
             program = Runtime.get().load_program(path)
-            method = program.load_method("forward")
+            method = program.load_method(name)
     except RuntimeError as error:
         raise InternalError(f"ExecuTorch cannot load {path.name}: {error}") from error
     if method is None:
-        raise InternalError(f"{path.name} has no method called forward")
+        raise InternalError(f"{path.name} has no method called {name}")
     return _Session(program, method, signature)

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -46,12 +46,27 @@ def replay(
         InternalError: the runtime refused the file or crashed; the signal is named.
         TemporaryFailure: it did not finish in time.
     """
+    return in_child(__name__, runtime, path, signature, samples, timeout)
+
+
+def in_child(
+    module: str,
+    runtime: str,
+    path: Path,
+    signature: Signature,
+    samples: Sequence[Mapping[str, NDArray[Any]]],
+    timeout: float = 600.0,
+) -> list[dict[str, Any]]:
+    """What ``module`` makes of ``samples`` in a process of its own, where it calls ``serve``.
+
+    Arguments and failures as of ``replay``; what is in a sample is between caller and module.
+    """
     # Files without a name: whatever kills either process, nothing is left behind.
     with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as made:
         _write(given, samples)
         files = (given.fileno(), made.fileno())
         # -P: a module that lies in the current folder, perhaps a bundle's, is never imported.
-        command = [sys.executable, "-P", "-m", __name__, runtime, str(path.resolve())]
+        command = [sys.executable, "-P", "-m", module, runtime, str(path.resolve())]
         try:
             done = subprocess.run(
                 [*command, str(len(samples)), *map(str, files)],
@@ -94,8 +109,8 @@ def _write(file: IO[bytes], samples: Sequence[Mapping[str, NDArray[Any]]]) -> No
     file.flush()
 
 
-def _read(file: IO[bytes], count: int) -> list[dict[str, Floats]]:
-    found: list[dict[str, Floats]] = [{} for _ in range(count)]
+def _read(file: IO[bytes], count: int) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = [{} for _ in range(count)]
     file.seek(0)
     with np.load(file, allow_pickle=False) as archive:
         for key in archive.files:
@@ -104,19 +119,36 @@ def _read(file: IO[bytes], count: int) -> list[dict[str, Floats]]:
     return found
 
 
-def _child(runtime: str, model: str, count: str, given: str, made: str) -> None:
+Work = Callable[[str, Path, Signature, list[dict[str, Any]]], Sequence[Mapping[str, NDArray[Any]]]]
+
+
+def serve(work: Work) -> None:
+    """The child's side of ``in_child``: one result a sample.
+
+    Args:
+        work: takes the runtime's name, the artifact, its signature and the samples.
+    """
+    runtime, model, count, given, made = sys.argv[1:6]
     signature = Signature.model_validate_json(sys.stdin.buffer.read())
     with os.fdopen(int(given), "rb") as file:
         samples = _read(file, int(count))
     try:
-        session = load_runtime(runtime).open_session(Path(model), signature)
+        results = work(runtime, Path(model), signature, samples)
     except ImportError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(_MISSING)
     with os.fdopen(int(made), "wb") as file:
-        _write(file, [session.run(sample) for sample in samples])
+        _write(file, results)
+
+
+def _run(
+    runtime: str, path: Path, signature: Signature, samples: list[dict[str, Any]]
+) -> list[dict[str, Floats]]:
+    session = load_runtime(runtime).open_session(path, signature)
+    results = [session.run(sample) for sample in samples]
     session.close()
+    return results
 
 
 if __name__ == "__main__":
-    _child(*sys.argv[1:6])
+    serve(_run)

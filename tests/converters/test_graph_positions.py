@@ -164,3 +164,28 @@ def test_ids_of_their_own_positions_stay(case: Callable[[str], Case]) -> None:
     (ids,) = this.ids(12)
     ids[:, 5] = this.loaded.config.pad_token_id
     assert largest_difference(this.captured.module(), graph, (ids,)) <= 1e-5
+
+
+class Continued(nn.Module):
+    """Positions that go on where a cache ends."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Embedding(50, WIDTH)
+        self.places = nn.Embedding(2 * LONGEST, WIDTH)
+
+    def forward(self, ids: Tensor, past: Tensor) -> Tensor:
+        places = torch.arange(ids.shape[1]) + past.shape[1]
+        return self.table(ids) + self.places(places)[None]
+
+
+def test_what_depends_on_a_second_length_stays() -> None:
+    dynamic = ({1: Dim("tokens", min=2, max=LONGEST)}, {1: Dim("past", min=2, max=LONGEST)})
+    example = (torch.ones(1, 8, dtype=torch.int64), torch.zeros(1, 5))
+    module = Continued().eval()
+    graph = export(module, example, dynamic_shapes=dynamic, strict=False).module()
+    assert isinstance(graph, GraphModule)
+    positions.apply(graph)
+    for tokens, past in ((3, 7), (9, 2)):
+        inputs = (torch.arange(tokens)[None], torch.zeros(1, past))
+        assert torch.equal(graph(*inputs), module(*inputs))

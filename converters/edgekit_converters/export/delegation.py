@@ -71,7 +71,7 @@ def report(program: ExportedProgram, refused: Mapping[str, str], delegate: str) 
             part: Any = getattr(program.graph_module, str(node.all_input_nodes[0].target))
             inside += len(_operators(part.original_module.graph_module))
         else:
-            name = getattr(node.target, "__name__", str(node.target))
+            name = _name(node)
             left[name] += 1
             reasons[name].add(_reason(node, refused, delegate))
     total = inside + sum(left.values())
@@ -92,13 +92,21 @@ def _operators(graph_module: GraphModule) -> list[Node]:
     ]
 
 
+def _name(node: Node) -> str:
+    """The operator's own name; one that writes into its argument is called through another."""
+    name = getattr(node.target, "__name__", str(node.target))
+    return str(node.args[0]) if name.startswith("auto_functionalized") else name
+
+
 def _reason(node: Node, refused: Mapping[str, str], delegate: str) -> str:
     """Why one operator stayed outside; the plain causes before the partitioner's own words."""
     if delegate == "none":
         return "no delegate was asked for"
     value: Any = node.meta.get("val")
     value = value[0] if isinstance(value, list | tuple) else value
-    name = getattr(node.target, "__name__", str(node.target))
+    name = _name(node)
+    if name.startswith("llama."):
+        return "ExecuTorch's own operator over the cache: no delegate has one"
     kind = name.removeprefix("aten.").removeprefix("quantized_decomposed.").partition(".")[0]
     if kind in _LOOKUPS:
         return "a table lookup: XNNPACK has no kernel for it"

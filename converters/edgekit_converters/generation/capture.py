@@ -145,7 +145,8 @@ def capture_passed(decoder: Decoder) -> Captured:
 def _passed_signature(decoder: Decoder) -> Signature:
     one, context = _fixed("batch", 1), decoder.context
     lengths = {
-        name: DimSpec(name=name, minimum=1, maximum=context) for name in ("tokens", "total", "past")
+        name: DimSpec(name=name, minimum=least, maximum=context)
+        for name, least in (("tokens", 1), ("total", 1), ("past", 0))
     }
 
     def integers(name: str, length: str) -> TensorSpec:

@@ -27,13 +27,16 @@ _LARGEST = 2**31 - 2**20
 _ATTENTION = "GroupQueryAttention"
 
 
-def lower(captured: Captured, grids: Mapping[str, Grid]) -> Lowered:
+def lower(
+    captured: Captured, grids: Mapping[str, Grid], more: Mapping[Any, Any] | None = None
+) -> Lowered:
     """Translate, quantize and serialize, for ONNX Runtime's own kernels.
 
     Args:
         captured: the edge graph with the caches outside; a weight with a grid is exactly what the
             grid stands for.
         grids: integers by name of the graph's tensor; empty for fp32.
+        more: what stands in ONNX for further operators of the graph.
 
     Raises:
         Unsupported: a group size without a kernel, or a graph over 2 GiB.
@@ -46,7 +49,7 @@ def lower(captured: Captured, grids: Mapping[str, Grid]) -> Lowered:
         dynamo=True,
         input_names=[spec.name for spec in captured.signature.inputs],
         output_names=[spec.name for spec in captured.signature.outputs],
-        custom_translation_table=_translations(),
+        custom_translation_table={**_translations(), **(more or {})},
         verbose=False,
     )
     model: onnx.ModelProto = program.model_proto
@@ -147,5 +150,6 @@ def _strip(model: onnx.ModelProto, captured: Captured) -> None:
                 dim.dim_param = known.name
     kept = sum(node.op_type == _ATTENTION for node in graph.node)
     caches = sum(spec.name.startswith("present.") for spec in captured.signature.outputs)
-    if 2 * kept == caches:
+    # Where positions are counted from the cache's length, it has to grow.
+    if 2 * kept == caches and "position_ids" in specs:
         model.metadata_props.add(key=IN_PLACE, value="1")

@@ -1,54 +1,20 @@
-"""How near an artifact's generation is to the eager model's: token by token, never by eye.
-
-Every measure is teacher-forced: both see the same tokens, so one different choice does not spoil
-the rest. For 4-bit weights three numbers say what a reader of the text would notice: how far the
-distribution of the next token moved, how often its first choice changed, and how much more the
-model is surprised by real text.
-"""
+"""The eager model's side of a decoder's parity: its logits, and its greedy text."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from edgekit.errors import SpecError
 from edgekit.runtime.generation import Generator, Sampling
 from edgekit.runtime.generation.loop import Steps
+from edgekit.verify.tokens import Parity, Rows, compare
 
-Rows = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Parity:
-    """An artifact's logits against the eager model's on the same tokens.
-
-    Attributes:
-        tokens: rows of logits that were compared.
-        max_difference: largest absolute difference of a logit.
-        mean_divergence: KL(eager || artifact) in nats for each token, mean.
-        worst_divergence: of the worst token.
-        top1_agreement: share of tokens with the same first choice.
-        perplexity: of the artifact on the tokens that followed.
-        reference_perplexity: of the eager model.
-    """
-
-    tokens: int
-    max_difference: float
-    mean_divergence: float
-    worst_divergence: float
-    top1_agreement: float
-    perplexity: float
-    reference_perplexity: float
-
-    @property
-    def perplexity_ratio(self) -> float:
-        """How much more the artifact is surprised; 1 is as good as eager."""
-        return self.perplexity / self.reference_perplexity
+__all__ = ["Parity", "compare", "greedy", "reference_logits", "same_greedy", "stepped_logits"]
+__all__ += ["teacher_forced"]
 
 
 def reference_logits(model: Any, ids: Sequence[int]) -> Rows:
@@ -102,29 +68,6 @@ def teacher_forced(
     return compare(np.concatenate(wanted), np.concatenate(found), np.concatenate(followed))
 
 
-def compare(wanted: Rows, found: Rows, followed: NDArray[np.int64]) -> Parity:
-    """Measure rows of logits against each other.
-
-    Args:
-        wanted: the eager model's, ``(tokens, vocabulary)``.
-        found: the artifact's.
-        followed: the token that came next in the text, ``(tokens,)``; -1 where none did.
-    """
-    reference, other = _log_softmax(wanted), _log_softmax(found)
-    divergence = (np.exp(reference) * (reference - other)).sum(axis=1)
-    known = followed >= 0
-    places = np.flatnonzero(known), followed[known]
-    return Parity(
-        tokens=len(wanted),
-        max_difference=float(np.abs(wanted - found).max()),
-        mean_divergence=float(divergence.mean()),
-        worst_divergence=float(divergence.max()),
-        top1_agreement=float((wanted.argmax(1) == found.argmax(1)).mean()),
-        perplexity=float(np.exp(-other[places].mean())),
-        reference_perplexity=float(np.exp(-reference[places].mean())),
-    )
-
-
 def greedy(model: Any, ids: Sequence[int], count: int) -> list[int]:
     """The eager model's greedy continuation, the whole text computed anew for each token."""
     text = list(ids)
@@ -146,9 +89,3 @@ def same_greedy(model: Any, generator: Generator, ids: Sequence[int], count: int
     made = [token.id for token in generator.generate(ids, Sampling(max_tokens=count))]
     pairs = enumerate(zip(wanted, made, strict=False))
     return next((at for at, (one, other) in pairs if one != other), min(len(wanted), len(made)))
-
-
-def _log_softmax(rows: Rows) -> Rows:
-    shifted = rows - rows.max(axis=1, keepdims=True)
-    found: Rows = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    return found

@@ -108,7 +108,7 @@ def _replace(graph_module: GraphModule, node: Node) -> bool:
         return False
     (size,) = sizes.values()
     most, at = longest(size), length_node(graph_module, size)
-    if most is None or at is None:
+    if most is None or at is None or _of_another_length(node, size):
         return False
     full = _evaluate(graph_module, node, size, most)
     free = [not isinstance(dim, int) for dim in value.shape]
@@ -128,6 +128,19 @@ def _replace(graph_module: GraphModule, node: Node) -> bool:
         made = prefix(graph_module, name, table, [at if dim else None for dim in free])
     node.replace_all_uses_with(made)
     return True
+
+
+def _of_another_length(node: Node, size: Any) -> bool:
+    """Whether a second length, such as that of a cache, has a part in the value."""
+    for source in _sources(node):
+        value = source.meta.get("val")
+        dims: Any = value.shape if isinstance(value, torch.Tensor) else (value,)
+        symbols = (dim.node.expr.free_symbols for dim in dims if isinstance(dim, torch.SymInt))
+        if source.op != "placeholder" and any(
+            found - size.node.expr.free_symbols for found in symbols
+        ):
+            return True
+    return False
 
 
 def _is_cut(graph_module: GraphModule, node: Node) -> bool:

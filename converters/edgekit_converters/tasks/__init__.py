@@ -5,8 +5,9 @@ Each module gives ``AUTO_CLASS`` (transformers' auto class), ``OUTPUT`` (the out
 ``MAY_MISS`` (parameters that the task does not use), ``PAIR`` (whether a second text can come),
 ``LABELS`` (whether the model has names for its outputs) and ``head(folder)``; besides
 ``sample_text(text, mask_token)`` where a plain sentence is not yet an input of the task, and
-``adapt(model)`` where the model does not take ``(1, tokens)``, and ``check_labels(labels)`` where
-not every model with such a head will do.
+``adapt(model)`` where the model does not take ``(1, tokens)``, ``check_labels(labels)`` where
+not every model with such a head will do, ``SCHEME`` where int8 is not the default, and ``BUILD``, a
+module here whose ``build`` makes the bundle, where one pass through one graph is no answer.
 """
 
 from __future__ import annotations

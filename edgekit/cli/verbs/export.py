@@ -39,8 +39,8 @@ from edgekit.cli.output import Output
     "--quantize",
     metavar="SCHEME",
     shell_complete=options.completes(options.schemes),
-    help="int8 (linear layers and embedding table) or none (fp32). "
-    "int8 unless the delegate needs fp32.",
+    help="Bits of linear layers and embedding table, or none for fp32. int8 unless given, "
+    "int4-int8 for a model that generates text.",
 )
 @click.option(
     "--delegate",
@@ -50,6 +50,13 @@ from edgekit.cli.output import Output
     "The runtime's default unless given.",
 )
 @options.model_options
+@click.option(
+    "--max-context",
+    metavar="N",
+    type=click.IntRange(min=1),
+    help="Most tokens of prompt and answer together, for a model that generates text: its cache is "
+    "planned for them. The model's own limit, at most 1024, unless given.",
+)
 @click.option("--force", is_flag=True, help="Replace an existing bundle.")
 @click.option(
     "--keep-failed", is_flag=True, help="Keep a bundle that missed a floor, marked uncertified."

@@ -1,6 +1,8 @@
-"""Run texts through a bundle and show the answers."""
+"""Run texts through a bundle and show the answers, or talk to it."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import click
 
@@ -21,10 +23,9 @@ from edgekit.cli.output import Output
 @click.option(
     "--top-k",
     metavar="N",
-    type=click.IntRange(min=1),
-    default=5,
-    show_default=True,
-    help="Candidates for a mask or a question, labels to show for a text.",
+    type=click.IntRange(min=0),
+    help="Candidates for a mask or a question, labels to show for a text: 5 unless given. "
+    "For generated text: choose among the K likeliest tokens, 0 for all.",
 )
 @click.option(
     "--context",
@@ -54,44 +55,35 @@ from edgekit.cli.output import Output
     type=click.Choice(["first", "simple"]),
     help="Entities: a word has the label of its first token, or each token its own.",
 )
+@options.generation_options
 @options.verb_options
 @click.pass_obj
 def command(
     output: Output,
+    /,
     bundle: str,
     texts: tuple[str, ...],
     file: str | None,
     runtime: str | None,
-    top_k: int,
-    context: str | None,
-    labels: str | None,
-    choices: str | None,
-    template: str | None,
-    multi_label: bool,
-    aggregation: str | None,
+    chat: bool,
+    **request: Any,
 ) -> None:
-    """Run texts through a bundle and show the answers.
+    """Run texts through a bundle and show the answers, or talk to it.
 
     Texts are words of the command line, lines of --file, or lines of standard input (a TEXT of -,
     or a pipe). Blank lines are skipped. Put -- before a TEXT that begins with a dash.
 
     A question needs --context, zero-shot classification --labels, multiple choice --choices.
+
+    A bundle that generates text answers each TEXT as a message, or continues it where the model
+    knows no conversation; --chat keeps a conversation going.
     """
     from edgekit import api
-    from edgekit.cli import answers, queries
-    from edgekit.cli import texts as sources
+    from edgekit.cli import asking
 
-    wanted = queries.wanted(
-        context=queries.passage(context),
-        labels=queries.listed("labels", labels),
-        choices=queries.listed("choices", choices),
-        template=template,
-        multi_label=multi_label,
-        aggregation=aggregation,
-    )
-    source = sources.choose(texts, file)
-    with output.libraries_quiet(), api.Bundle.open(bundle) as opened, source:
-        replies = opened.answers(source, runtime=runtime, top_k=top_k, **wanted)
-        answers.show(output, opened, source.located(replies), top_k)
-    if source.blank:
-        output.say(f"blank lines skipped: {source.blank}")
+    opened = api.Bundle.open(bundle)
+    with opened:
+        if chat:
+            asking.chat(output, opened, texts, file, runtime, request)
+        else:
+            asking.answers(output, opened, texts, file, runtime, request)

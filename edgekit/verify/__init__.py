@@ -17,6 +17,7 @@ from edgekit.runtime.replay import replay
 from edgekit.stages import ProgressCallback, Stages
 from edgekit.targets import target
 from edgekit.tasks import Context, task
+from edgekit.verify import decoders
 
 
 def verify(
@@ -52,30 +53,54 @@ def verify(
         emulated.ensure_available(cpu, runtime=artifact.runtime)
     goldens = read(folder / manifest.goldens.file)
     refuse_incomplete(manifest, goldens, artifacts)
-    context = Encoder(folder, manifest).context
     plan = {a.runtime: 1.0 for a in artifacts}
     plan |= {f"arm64 {isa} {artifact.runtime}": 8.0 for isa, _, artifact in lanes}
     stages = Stages(plan, progress)
+    places = [(artifact.runtime, "", artifact) for artifact in artifacts]
+    places += [(f"arm64 {isa} {one.runtime}", cpu, one) for isa, cpu, one in lanes]
+    climb = _decoder_hop if manifest.generation else _hop
     hops: list[HopQuality] = []
-
-    def climb(hop: str, artifact: ArtifactInfo, outputs: list[dict[str, Any]]) -> None:
-        hops.append(measured(hop, artifact, manifest, goldens, outputs, context))
-
-    inputs = [golden.inputs for golden in goldens]
-    for artifact in artifacts:
-        with stages.stage(artifact.runtime):
-            path = folder / artifact.file
-            outputs = replay(artifact.runtime, path, manifest.signature, inputs)
-            climb(artifact.runtime, artifact, outputs)
-    for isa, cpu, artifact in lanes:
-        hop, runtime = f"arm64 {isa} {artifact.runtime}", artifact.runtime
-        with stages.stage(hop):
-            path = folder / artifact.file
-            outputs = emulated.replay(path, manifest.signature, inputs, cpu=cpu, runtime=runtime)
-            climb(hop, artifact, outputs)
+    for name, cpu, artifact in places:
+        with stages.stage(name):
+            hops.append(climb(name, cpu, artifact, folder, manifest, goldens))
     stages.finish()
     refuse_failed(hops)
     return hops
+
+
+def _hop(
+    name: str,
+    cpu: str,
+    artifact: ArtifactInfo,
+    folder: Path,
+    manifest: Manifest,
+    goldens: Sequence[Golden],
+) -> HopQuality:
+    """Replay on this machine, or on an emulated processor."""
+    path, runtime = folder / artifact.file, artifact.runtime
+    signature, inputs = manifest.signature_of(artifact), [golden.inputs for golden in goldens]
+    if cpu:
+        outputs = emulated.replay(path, signature, inputs, cpu=cpu, runtime=runtime)
+    else:
+        outputs = replay(runtime, path, signature, inputs)
+    context = Encoder(folder, manifest).context
+    return measured(name, artifact, manifest, goldens, outputs, context)
+
+
+def _decoder_hop(
+    name: str,
+    cpu: str,
+    artifact: ArtifactInfo,
+    folder: Path,
+    manifest: Manifest,
+    goldens: Sequence[Golden],
+) -> HopQuality:
+    path, signature = folder / artifact.file, manifest.signature_of(artifact)
+    if cpu:
+        rows = decoders.emulated_arm64(path, artifact, signature, goldens, cpu)
+    else:
+        rows = decoders.here(path, artifact, signature, goldens)
+    return decoders.measured(name, artifact, manifest, goldens, rows)
 
 
 def refuse_failed(hops: Sequence[HopQuality]) -> None:
@@ -90,12 +115,24 @@ def refuse_failed(hops: Sequence[HopQuality]) -> None:
         floor = f"floors {hop.floor_worst} / {hop.floor_mean}"
         same = hop.same_artifact
         drift = "" if same is None else f", {same} against its own goldens"
+        drift += "" if hop.tokens is None else f"; {_tokens(hop)}"
         raise ParityFailed(
             f"{hop.hop} ({hop.artifact or 'graph'}): worst cosine {hop.worst_cosine}, mean "
             f"{hop.mean_cosine} ({floor}){drift}; worst sample: {hop.worst_sample[:60]!r}",
             hint="The first hop that misses its floor is named; the hops before it are sound.",
             hops=[entry.model_dump() for entry in hops],
         )
+
+
+def _tokens(hop: HopQuality) -> str:
+    """What a decoder's hop says of its tokens, in words."""
+    tokens = hop.tokens
+    assert tokens is not None
+    words = f"logits differ by {tokens.max_difference} at most, divergence {tokens.divergence}"
+    words += f" nats a token, same first choice {hop.agreement:.1%}"
+    if tokens.perplexity_ratio is not None:
+        words += f", perplexity ratio {tokens.perplexity_ratio}"
+    return words + ("" if tokens.greedy is None else f", greedy text {tokens.greedy:.1%} the same")
 
 
 def measured(
@@ -108,7 +145,7 @@ def measured(
 ) -> HopQuality:
     """One hop: an artifact's outputs for the goldens, held against the manifest's tolerances."""
     of = task(manifest.task)
-    name = manifest.signature.outputs[0].name
+    name = manifest.signature_of(artifact).outputs[0].name
     rows = [
         of.rows(*unpad(output[name], golden.inputs), context)
         for golden, output in zip(goldens, outputs, strict=True)
@@ -141,7 +178,9 @@ def refuse_incomplete(
             raise BundleCorrupt(f"the manifest has no tolerance for {name}")
         if any(name not in golden.expected for golden in goldens):
             raise BundleCorrupt(f"{file} lacks what {name} must give")
-    if any(golden.inputs.keys() != inputs for golden in goldens):
+    if manifest.generation is not None:
+        decoders.refuse_malformed(manifest, goldens)
+    elif any(golden.inputs.keys() != inputs for golden in goldens):
         raise BundleCorrupt(f"{file} has other inputs than the signature")
 
 

@@ -1,0 +1,1 @@
+"""Encoder-decoders: the text is read once, the answer is decoded over caches of both attentions."""
