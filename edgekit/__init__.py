@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from edgekit.api import evaluate as evaluate
     from edgekit.api import export as export
     from edgekit.api import quantize as quantize
-    from edgekit.api import report as report
     from edgekit.api.distill import distill as distill
     from edgekit.api.prune import prune as prune
     from edgekit.api.teach import teach as teach
@@ -40,7 +39,6 @@ __all__ = [
     "export",
     "prune",
     "quantize",
-    "report",
     "teach",
     "tune",
 ]
@@ -54,7 +52,6 @@ _HOME = {
     "export": "edgekit.api",
     "prune": "edgekit.api.prune",
     "quantize": "edgekit.api",
-    "report": "edgekit.api",
     "teach": "edgekit.api.teach",
     "tune": "edgekit.api.tune",
 }
