@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from edgekit.packs.templates import Filled, capital, fill, part
+from edgekit.packs.templates import TEST, Filled, capital, fill, part
 
 TASK = "sentence-similarity"
 METRIC = "recall@1"
@@ -13,11 +13,12 @@ BUDGET = "no more than 1 point of recall@1 below the model it was made from, at 
 SIZES = {"train": 220, "dev": 60, "test": 80}
 KEYS = ("anchor", "positive")
 CARD = """\
-A question and the one note, among all notes of the split, that answers it. Each row has the
-question (`anchor`), its note (`positive`) and a note about something near (`negative`).
+A question (`anchor`), the note that answers it (`positive`), and a note of the same kind about
+another person or thing (`negative`); in the test nine of them, and the score is how often the right
+one of the ten comes first.
 
-The score says whether a model finds a note by meaning: question and note share names of people and
-things at most, and every topic has several notes that differ in them. Topics of train, dev and test
+The score says whether a model keeps apart who and what: the ten notes have the same form, and share
+few words with the question besides names of people and things. Topics of train, dev and test
 are different, so nothing of the test was seen in training.
 
 It does not say how a model does on long documents, among many thousand notes, or in other
@@ -40,6 +41,7 @@ _WORDS = {
     "day": ("Monday", "Wednesday", "Friday", "Saturday", "the first of May", "the tenth"),
     "sum": ("20", "45", "130", "600"),
 }  # fmt: skip
+_NEGATIVES = 9
 # Topic by topic: what is noted, and how it is asked for; the slots are shared by both.
 _TOPICS: tuple[tuple[str, str], ...] = (
     ("The {thing} lies in {place}.", "where did I put the {thing}?"),
@@ -66,16 +68,19 @@ _TOPICS: tuple[tuple[str, str], ...] = (
 
 
 def row(draw: random.Random, split: str) -> dict[str, Any]:
-    """A question, its note, and a note of the same topic about another person or thing."""
+    """A question, its note, and notes of the same topic about another person or thing."""
     note, question = draw.choice(part(_TOPICS, split))
     filled = fill(note, _WORDS, draw)
     asked = question
     for slot in filled.slots:
         asked = asked.replace("{" + slot.name + "}", slot.text)
-    other = fill(note, _WORDS, draw)
-    while _named(other, question) == _named(filled, question):
+    others: dict[str, None] = {}
+    while len(others) < (_NEGATIVES if split == TEST else 1):
         other = fill(note, _WORDS, draw)
-    return {"anchor": asked, "positive": capital(filled.text), "negative": capital(other.text)}
+        if _named(other, question) != _named(filled, question):
+            others[capital(other.text)] = None
+    wrong: str | list[str] = list(others) if split == TEST else next(iter(others))
+    return {"anchor": asked, "positive": capital(filled.text), "negative": wrong}
 
 
 def _named(filled: Filled, question: str) -> tuple[str, ...]:

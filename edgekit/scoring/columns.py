@@ -88,6 +88,16 @@ class Row:
             raise self.wrong(column, f"a list of {least} or more texts")
         return tuple(value)
 
+    def text_or_texts(self, column: str) -> tuple[str, ...]:
+        """One text, or several as for ``texts``.
+
+        Raises:
+            InputRefused: it is something else.
+        """
+        value = self.values.get(column)
+        alone = isinstance(value, str) and not value.lstrip().startswith("[")
+        return (self.text(column),) if alone else self.texts(column)
+
     def index(self, column: str, labels: Sequence[str]) -> int:
         """A label's index, from its name or from the index itself.
 

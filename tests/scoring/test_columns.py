@@ -74,6 +74,11 @@ def test_a_value_of_another_type_names_row_line_and_column() -> None:
     assert "did you mean 'good'?" in error.hint
     assert ROW.number_in("score") == 1.5
     assert ROW.texts("many") == ("a", "b")
+    assert ROW.text_or_texts("many") == ("a", "b")
+    assert ROW.text_or_texts("text") == (ROW.values["text"],)
+    refused(
+        InputRefused, 65, "score is", lambda: Row(1, 1, {"score": 1}, "x").text_or_texts("score")
+    )
     assert ROW.index("score", ("1.5", "x")) == 0
     for value in ("nan", "inf", True, None, [], "1e999"):
         odd = Row(1, 1, {"score": value}, "x")
@@ -85,13 +90,13 @@ def test_the_kind_comes_from_the_columns() -> None:
         row = Row(1, 1, dict.fromkeys(names, "x"), "x.jsonl")
         return kinds.kind_name(kinds.chosen(task, problem, row))
 
-    assert chosen("sentence-similarity", "text1", "text2", "score") == "similarity"
-    assert chosen("sentence-similarity", "query", "positive", "negative") == "retrieval"
+    assert chosen("sentence-similarity", "text_a", "text_b", "score") == "similarity"
+    assert chosen("sentence-similarity", "anchor", "positive", "negative") == "retrieval"
     assert chosen("text-classification", "text", "label") == "classification"
     assert chosen("text-classification", "text", "score", problem="regression") == "regression"
     multi = "multi_label_classification"
     assert chosen("text-classification", "text", "labels", problem=multi) == "multi label"
-    assert chosen("token-classification", "tokens", "tags", "id") == "entities"
+    assert chosen("token-classification", "tokens", "labels", "id") == "entities"
 
 
 def test_wrong_columns_name_the_nearest() -> None:

@@ -27,7 +27,7 @@ from edgekit_converters.scoring.harness import Options, Player, refuse_not_finit
 from edgekit_converters.scoring.language_model import ArtifactModel
 
 _TOGETHER = 32
-_ANSWERS, _TEXTS = ("prompt", "answer"), ("text",)
+_CHATS, _ANSWERS, _TEXTS = ("messages",), ("prompt", "completion"), ("text",)
 # BLEU's counts: right and all n-grams of 1 to 4 words, and both lengths.
 _BLEU = 3
 _MOST_TOKENS = 128
@@ -42,6 +42,7 @@ class _Reading:
     fields: tuple[str, ...]
     metrics: tuple[Metric, ...]
     ask: Callable[[Any, Sequence[Row]], list[Entry]]
+    said: Callable[[Row], str]
 
 
 @dataclass
@@ -65,8 +66,9 @@ def run(
 
     Args:
         players: the first is what the others are held against.
-        path: ``.jsonl``, ``.csv`` or ``.tsv`` with ``text`` (perplexity), or with ``prompt`` and
-            ``answer`` (asked as a user's message where the model knows conversations).
+        path: ``.jsonl``, ``.csv`` or ``.tsv`` with ``text`` (perplexity), with ``prompt`` and
+            ``completion`` (asked as a user's message where the model knows conversations), or
+            with ``messages`` whose last is what the assistant should say.
         options: how; its ``shots`` are not used.
         by: columns to part the rows by.
         progress: told of every contestant and how far it is.
@@ -106,20 +108,21 @@ def run(
 
 
 def _chosen(row: Row) -> _Reading:
-    for reading in (_READINGS[1], _READINGS[0]):
+    for reading in _READINGS:
         if set(reading.needed) <= set(row.values):
             return reading
     raise InputRefused(
-        f"{row.file} has neither a column text nor the columns prompt and answer; it has "
+        f"{row.file} has no column text or messages, and not both prompt and completion; it has "
         f"{', '.join(row.values)}",
-        hint="text measures perplexity; prompt and answer measure what the model replies.",
+        hint="text measures perplexity; prompt and completion, or the last of the messages, what "
+        "the model replies.",
     )
 
 
 def _read(path: Path, reading: _Reading, limit: int | None, by: tuple[str, ...]) -> _Told:
     told = _Told(Slices(column_names(columns.first(path), by)))
     for row in columns.read(path, limit):
-        told.parts.add(row, " ".join(row.text(name) for name in reading.needed))
+        told.parts.add(row, reading.said(row))
         told.count += 1
     told.digest = columns.fingerprint(path, limit)
     return told
@@ -178,26 +181,45 @@ def _surprise(model: Any, rows: Sequence[Row]) -> list[Entry]:
 
 def _reply(model: Any, rows: Sequence[Row]) -> list[Entry]:
     room = min(_MOST_TOKENS, int(model.max_length) // 2)
-    prompts = [_prompt(model.tokenizer, row.text("prompt")) for row in rows]
+    pairs = [_exchange(row) for row in rows]
+    prompts = [_prompt(model.tokenizer, messages) for messages, _ in pairs]
     long = [len(model.tok_encode(prompt)) + room > model.max_length for prompt in prompts]
     asked = {"until": [], "max_gen_toks": room, "do_sample": False}
     requests = [_request((p, asked)) for p, cut in zip(prompts, long, strict=True) if not cut]
     replies = iter(model.generate_until(requests, disable_tqdm=True) if requests else ())
     entries = []
-    for row, cut in zip(rows, long, strict=True):
+    for row, (_, wanted), cut in zip(rows, pairs, long, strict=True):
         if cut:
             entries.append(Entry(row.number, LEFT_OUT, math.nan, None, "too long"))
         else:
-            mark = _judged(next(replies).strip(), row.text("answer").strip())
+            mark = _judged(next(replies).strip(), wanted.strip())
             entries.append(Entry(row.number, FINE, math.nan, mark))
     return entries
 
 
-def _prompt(tokenizer: Any, text: str) -> str:
+def _exchange(row: Row) -> tuple[list[dict[str, str]], str]:
+    """What the model is told, as messages, and the reply that is wanted."""
+    if "messages" not in row.values:
+        return [{"role": "user", "content": row.text("prompt")}], row.text("completion")
+    messages = row.values["messages"]
+    sound = isinstance(messages, list) and all(
+        isinstance(one, dict) and all(isinstance(one.get(k), str) for k in ("role", "content"))
+        for one in messages
+    )
+    if not sound or len(messages) < 2 or messages[-1]["role"] != "assistant":
+        raise row.wrong("messages", "a list of role and content, the assistant's last")
+    return messages[:-1], messages[-1]["content"]
+
+
+def _exchanged(row: Row) -> str:
+    messages, wanted = _exchange(row)
+    return " ".join([*(one["content"] for one in messages), wanted])
+
+
+def _prompt(tokenizer: Any, messages: list[dict[str, str]]) -> str:
     if not tokenizer.chat_template:
-        return text
-    message = [{"role": "user", "content": text}]
-    words: str = tokenizer.apply_chat_template(message, tokenize=False, add_generation_prompt=True)
+        return "\n".join(one["content"] for one in messages)
+    words: str = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
     return words
 
 
@@ -237,23 +259,13 @@ def _texts(
     def rows() -> Iterator[Row]:
         yield from islice(columns.read(path, limit), max(wanted))
 
-    return {row.number: row.text(reading.needed[0]) for row in rows() if row.number in set(wanted)}
+    return {row.number: reading.said(row) for row in rows() if row.number in set(wanted)}
 
 
-_READINGS = (
-    _Reading(
-        "perplexity",
-        _TEXTS,
-        ("nats", "tokens", "bytes"),
-        (
-            ratio_of("perplexity", [(1.0, 0)], [(1.0, 1)], then=perplexity, better=-1),
-            ratio_of("bits per byte", [(1 / math.log(2), 0)], [(1.0, 2)], better=-1),
-        ),
-        _surprise,
-    ),
-    _Reading(
+def _replies(needed: tuple[str, ...]) -> _Reading:
+    return _Reading(
         "replies",
-        _ANSWERS,
+        needed,
         (
             *("exact", "ROUGE-L", "chrF"),
             *(f"right {n}-grams" for n in range(1, 5)),
@@ -267,5 +279,22 @@ _READINGS = (
             Metric("BLEU", _bleu, _bleu),
         ),
         _reply,
+        _exchanged,
+    )
+
+
+_READINGS = (
+    _replies(_CHATS),
+    _replies(_ANSWERS),
+    _Reading(
+        "perplexity",
+        _TEXTS,
+        ("nats", "tokens", "bytes"),
+        (
+            ratio_of("perplexity", [(1.0, 0)], [(1.0, 1)], then=perplexity, better=-1),
+            ratio_of("bits per byte", [(1 / math.log(2), 0)], [(1.0, 2)], better=-1),
+        ),
+        _surprise,
+        lambda row: row.text("text"),
     ),
 )

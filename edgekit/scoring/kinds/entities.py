@@ -11,7 +11,7 @@ from edgekit.scoring.metrics import Metric, mean_of, ratio_of
 from edgekit.tasks import Context, Query, Run
 
 TASKS = ("token-classification",)
-COLUMNS = {"tokens": "a list of words", "tags": "a list of as many tags of the model"}
+COLUMNS = {"tokens": "a list of words", "labels": "a list of as many labels of the model"}
 OPTIONAL: dict[str, str] = {}
 PERTURBED: tuple[str, ...] = ()
 _OUTSIDE = "O"
@@ -31,14 +31,14 @@ def score(row: Row, asked: Asked) -> Scoring:
     """Tags of words, each that of its first token, and the entities that they make."""
     from seqeval.metrics.sequence_labeling import get_entities
 
-    labels = require_labels(asked.context, "tags")
-    words, wanted = row.texts("tokens"), row.texts("tags")
+    labels = require_labels(asked.context, "labels")
+    words, wanted = row.texts("tokens"), row.texts("labels")
     unknown = sorted(set(wanted) - set(labels))
     if len(words) != len(wanted):
-        raise row.wrong("tags", f"a list of {len(words)} tags, one for each word")
+        raise row.wrong("labels", f"a list of {len(words)} labels, one for each word")
     if unknown:
         raise row.wrong(
-            "tags", f"made of the model's labels, not {unknown[0]!r}: {', '.join(labels[:20])}"
+            "labels", f"made of the model's labels, not {unknown[0]!r}: {', '.join(labels[:20])}"
         )
     (run,) = yield from passed(asked, Query(" ".join(words)))
     found = _tags(run, words, labels)

@@ -13,12 +13,12 @@ from edgekit.tasks import Context, Query
 
 TASKS = ("sentence-similarity",)
 COLUMNS = {
-    "query": "what is looked for",
-    "positive": "a list of texts that answer it",
-    "negative": "a list of texts that do not",
+    "anchor": "what is looked for",
+    "positive": "a text that answers it, or a list of them",
+    "negative": "a text that does not, or a list of them",
 }
 OPTIONAL: dict[str, str] = {}
-PERTURBED = ("query",)
+PERTURBED = ("anchor",)
 _CUT = 10
 
 
@@ -29,16 +29,16 @@ def fields(context: Context) -> tuple[str, ...]:
 
 def texts(row: Row) -> str:
     """The query."""
-    return row.text("query")
+    return row.text("anchor")
 
 
 def score(row: Row, asked: Asked) -> Scoring:
     """Where the right texts rank among all of the row, by cosine."""
     from sklearn.metrics import ndcg_score
 
-    right, wrong = row.texts("positive"), row.texts("negative")
+    right, wrong = row.text_or_texts("positive"), row.text_or_texts("negative")
     vectors = []
-    for text in (row.text("query"), *right, *wrong):
+    for text in (row.text("anchor"), *right, *wrong):
         answer = yield from answered(asked, Query(text))
         vectors.append(np.asarray(answer["embedding"], dtype=np.float64))
     scores = np.array([cosine(vectors[0], vector) for vector in vectors[1:]])

@@ -12,9 +12,9 @@ from edgekit.scoring.metrics import Matrix, Metric, Weights
 from edgekit.tasks import Context, Query
 
 TASKS = ("sentence-similarity",)
-COLUMNS = {"text1": "a text", "text2": "another", "score": "a number, more for more alike"}
+COLUMNS = {"text_a": "a text", "text_b": "another", "score": "a number, more for more alike"}
 OPTIONAL: dict[str, str] = {}
-PERTURBED = ("text1",)
+PERTURBED = ("text_a",)
 
 WANTED, FOUND = range(2)
 
@@ -26,13 +26,13 @@ def fields(context: Context) -> tuple[str, ...]:
 
 def texts(row: Row) -> str:
     """Both texts."""
-    return f"{row.text('text1')} {row.text('text2')}"
+    return f"{row.text('text_a')} {row.text('text_b')}"
 
 
 def score(row: Row, asked: Asked) -> Scoring:
     """The cosine of both embeddings."""
     wanted = row.number_in("score")
-    queries = [Query(row.text("text1")), Query(row.text("text2"))]
+    queries = [Query(row.text("text_a")), Query(row.text("text_b"))]
     vectors = []
     for query in queries:
         answer = yield from answered(asked, query)

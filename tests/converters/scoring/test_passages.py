@@ -54,8 +54,8 @@ def test_perplexity_is_that_of_the_model_itself(model: Path, bundle: Path, tmp_p
 
 
 def test_replies_are_those_of_the_model_itself(model: Path, bundle: Path, tmp_path: Path) -> None:
-    rows = [{"prompt": text, "answer": "the sun"} for text in TEXTS]
-    path = written(tmp_path / "replies.jsonl", *rows, {"prompt": "sun " * 200, "answer": "x"})
+    rows = [{"prompt": text, "completion": "the sun"} for text in TEXTS]
+    path = written(tmp_path / "replies.jsonl", *rows, {"prompt": "sun " * 200, "completion": "x"})
     found = evaluate([model, bundle], data=path, flips=2)
     assert [one["left_out"] for one in found["contestants"]] == [{"count": 1, "rows": [4]}] * 2
     assert found["data"]["scored"] == 3
@@ -66,6 +66,26 @@ def test_replies_are_those_of_the_model_itself(model: Path, bundle: Path, tmp_pa
         "now right": 0,
         "otherwise": 0,
     }
+
+
+def test_a_prompt_and_a_conversation_of_one_turn_are_the_same(bundle: Path, tmp_path: Path) -> None:
+    asked = [{"prompt": text, "completion": "the sun"} for text in TEXTS]
+    said = [
+        {
+            "messages": [
+                {"role": "user", "content": text},
+                {"role": "assistant", "content": "the sun"},
+            ]
+        }
+        for text in TEXTS
+    ]
+    plain = evaluate([bundle], data=written(tmp_path / "plain.jsonl", *asked))
+    chat = evaluate([bundle], data=written(tmp_path / "chat.jsonl", *said))
+    assert figures(plain, 0) == figures(chat, 0)
+    half = written(tmp_path / "half.jsonl", {"messages": said[0]["messages"][:1]})
+    refused(
+        InputRefused, 65, "row 1 (line 1): messages is list", lambda: evaluate([bundle], data=half)
+    )
 
 
 def test_bleu_of_summed_counts_is_sacrebleus() -> None:
@@ -84,10 +104,10 @@ def test_bleu_of_summed_counts_is_sacrebleus() -> None:
 
 def test_what_does_not_fit_is_refused(bundle: Path, tmp_path: Path) -> None:
     odd = written(tmp_path / "odd.jsonl", {"question": "x"})
-    refused(InputRefused, 65, "neither a column text", lambda: evaluate([bundle], data=odd))
+    refused(InputRefused, 65, "no column text or messages", lambda: evaluate([bundle], data=odd))
     empty = written(tmp_path / "empty.jsonl", {"text": "fine"}, {"text": " "})
     refused(InputRefused, 65, "row 2", lambda: evaluate([bundle], data=empty))
-    long = written(tmp_path / "long.jsonl", {"prompt": "sun " * 200, "answer": "x"})
+    long = written(tmp_path / "long.jsonl", {"prompt": "sun " * 200, "completion": "x"})
     refused(
         InputRefused,
         65,
