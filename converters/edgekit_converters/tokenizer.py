@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 from tokenizers import Tokenizer
 
 from edgekit.errors import InputRefused
+from edgekit_converters.device_tokenizer import missing
 from edgekit_converters.folder import TOKENIZER_HINT, read_object
 
 _SIZE_LIMIT = 128 * 1024 * 1024
-_POST_PROCESSORS = ("TemplateProcessing", "BertProcessing")
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:
@@ -41,26 +40,12 @@ def load_tokenizer(folder: Path) -> Tokenizer:
 
 
 def describe(tokenizer: Tokenizer) -> tuple[str, bool, str]:
-    """Kind of tokenizer, whether the Android encoder can run it, and why not when it cannot.
-
-    The Android encoder is made for BERT's WordPiece pipeline.
-    """
+    """Kind of tokenizer, whether the Android core can run it, and what that lacks if it cannot."""
     parts = json.loads(tokenizer.to_str())
-    kind = _type(parts, "model")
-    reason = ""
-    if kind != "WordPiece":
-        reason = f"the on-device encoder runs WordPiece, this is {kind}"
-    elif parts["model"].get("continuing_subword_prefix") != "##":
-        reason = "the on-device encoder joins WordPiece parts with '##' only"
-    elif _type(parts, "normalizer") != "BertNormalizer":
-        reason = f"the on-device encoder has BertNormalizer, not {_type(parts, 'normalizer')}"
-    elif _type(parts, "pre_tokenizer") != "BertPreTokenizer":
-        found = _type(parts, "pre_tokenizer")
-        reason = f"the on-device encoder has BertPreTokenizer, not {found}"
-    elif _type(parts, "post_processor") not in _POST_PROCESSORS:
-        found = _type(parts, "post_processor")
-        reason = f"the on-device encoder puts special tokens by template, not by {found}"
-    return kind, not reason, reason
+    model = parts.get("model")
+    kind = str(model.get("type")) if isinstance(model, dict) else "none"
+    lacking = missing(parts)
+    return kind, not lacking, f"the Android core does not have {lacking}" if lacking else ""
 
 
 def mask_token_id(folder: Path, tokenizer: Tokenizer) -> int | None:
@@ -71,8 +56,3 @@ def mask_token_id(folder: Path, tokenizer: Tokenizer) -> int | None:
         if isinstance(text, str) and (found := tokenizer.token_to_id(text)) is not None:
             return int(found)
     return None
-
-
-def _type(parts: dict[str, Any], name: str) -> str:
-    part = parts.get(name)
-    return str(part.get("type")) if isinstance(part, dict) else "none"

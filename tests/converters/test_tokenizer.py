@@ -7,10 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
 from edgekit.errors import InputRefused
 from edgekit_converters.tokenizer import describe, load_tokenizer, mask_token_id
+from tests.android import made_tokenizers
 from tests.support.models import write_json
 from tests.support.refusals import refused
 from tests.support.vocabulary import SPECIALS, save_wordpiece, wordpiece
@@ -35,53 +36,68 @@ def test_wordpiece_runs_on_the_device() -> None:
     assert describe(wordpiece()) == ("WordPiece", True, "")
 
 
-def _prefix(tokenizer: Tokenizer) -> None:
-    tokenizer.model = models.WordPiece(
-        {"[UNK]": 0, "a": 1}, unk_token="[UNK]", continuing_subword_prefix="@@"
-    )
+@pytest.mark.parametrize("make", made_tokenizers.MAKERS, ids=lambda make: make.__name__)
+def test_what_the_core_is_held_to_runs_on_the_device(make: Callable[[], Tokenizer | None]) -> None:
+    tokenizer = make()
+    if tokenizer is None:
+        pytest.skip("sentencepiece is not installed")
+    kind, on_device, reason = describe(tokenizer)
+    assert on_device, reason
+    assert kind in ("WordPiece", "BPE", "Unigram")
 
 
 def _normalizer(tokenizer: Tokenizer) -> None:
-    tokenizer.normalizer = normalizers.NFC()
+    tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Nmt()])
 
 
 def _pre_tokenizer(tokenizer: Tokenizer) -> None:
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel()
+    tokenizer.pre_tokenizer = pre_tokenizers.UnicodeScripts()
 
 
-def _post_processor(tokenizer: Tokenizer) -> None:
-    tokenizer.post_processor = processors.ByteLevel()
+def _decoder(tokenizer: Tokenizer) -> None:
+    tokenizer.decoder = decoders.CTC()
+
+
+def _model(tokenizer: Tokenizer) -> None:
+    tokenizer.model = models.WordLevel({"[UNK]": 0}, unk_token="[UNK]")
+
+
+def _dropout(tokenizer: Tokenizer) -> None:
+    tokenizer.model = models.BPE({"a": 0, "b": 1, "ab": 2}, [("a", "b")], dropout=0.1)
+
+
+def _split(pattern: str) -> Callable[[Tokenizer], None]:
+    def change(tokenizer: Tokenizer) -> None:
+        tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(pattern), "isolated")
+
+    return change
 
 
 @pytest.mark.parametrize(
     ("change", "word"),
     [
-        (_prefix, "##"),
-        (_normalizer, "NFC"),
-        (_pre_tokenizer, "ByteLevel"),
-        (_post_processor, "template"),
+        (_normalizer, "the normalizer Nmt"),
+        (_pre_tokenizer, "the pre-tokenizer UnicodeScripts"),
+        (_decoder, "the decoder CTC"),
+        (_model, "the model WordLevel"),
+        (_dropout, "dropout"),
+        (_split(r"^a|b"), "an anchor"),
+        (_split(r"(?<=a)b"), "a group of another kind"),
+        (_split(r"(a)\1"), "the escape"),
     ],
 )
-def test_wordpiece_that_differs_from_bert(change: Callable[[Tokenizer], None], word: str) -> None:
+def test_what_the_core_lacks_is_named(change: Callable[[Tokenizer], None], word: str) -> None:
     tokenizer = wordpiece()
     change(tokenizer)
-    kind, on_device, reason = describe(tokenizer)
-    assert (kind, on_device) == ("WordPiece", False)
+    _, on_device, reason = describe(tokenizer)
+    assert not on_device
     assert word in reason
 
 
-@pytest.mark.parametrize(
-    ("model", "kind"),
-    [
-        (models.BPE({"a": 0, "b": 1, "ab": 2}, [("a", "b")]), "BPE"),
-        (models.Unigram([("<unk>", 0.0), ("a", -1.0)], unk_id=0), "Unigram"),
-        (models.WordLevel({"[UNK]": 0}, unk_token="[UNK]"), "WordLevel"),
-    ],
-)
-def test_other_kinds(model: models.Model, kind: str) -> None:
-    found, on_device, reason = describe(Tokenizer(model))
-    assert (found, on_device) == (kind, False)
-    assert kind in reason
+def test_classes_and_escapes_are_no_anchors() -> None:
+    tokenizer = wordpiece()
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"[^\r\n$]|\$|\p{L}+(?!\s)"), "isolated")
+    assert describe(tokenizer)[1:] == (True, "")
 
 
 def test_mask_token(tmp_path: Path) -> None:
