@@ -15,12 +15,14 @@ TEST := $(PY) -m pytest -n auto --maxprocesses 4 --dist loadfile
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help demo demo-distill test test-slow test-all check docs bench clean moved
+.PHONY: help demo demo-distill demo-tasks test test-slow test-all check docs bench clean moved
 
 help:
 	@echo 'make demo      export the embedded model, verify the bundle, run three sentences'
 	@echo 'make demo-distill'
 	@echo '               half the layers of the embedded model, trained and exported; a quarter of an hour'
+	@echo 'make demo-tasks'
+	@echo '               three task packs: fine-tuned, exported, their artifacts scored; some minutes'
 	@echo 'make test      run the tests; those that need adb, Maven or an arm64 emulator are skipped'
 	@echo '               where it is missing'
 	@echo 'make test-slow the tests that build large artifacts, or very many small ones'
@@ -36,6 +38,9 @@ demo: $(INSTALLED)
 demo-distill: $(INSTALLED)
 	$(PY) -m examples.demo_distill
 
+demo-tasks: $(INSTALLED)
+	$(PY) -m examples.demo_tasks
+
 test: $(INSTALLED_DEV)
 	$(TEST) -m 'not slow'
 
@@ -44,7 +49,7 @@ test-slow: $(INSTALLED_DEV)
 
 test-all: $(INSTALLED_DEV)
 	$(PY) -m edgekit runner build
-	EDGEKIT_REQUIRE_ARM64=1 EDGEKIT_REQUIRE_ANDROID=1 $(TEST)
+	EDGEKIT_REQUIRE_ARM64=1 EDGEKIT_REQUIRE_ANDROID=1 EDGEKIT_REQUIRE_CHROMIUM=1 $(TEST)
 
 check: $(INSTALLED_DEV)
 	$(PY) -m ruff check .
