@@ -26,7 +26,7 @@ help:
 	@echo 'make test      run the tests; those that need adb, Maven or an arm64 emulator are skipped'
 	@echo '               where it is missing'
 	@echo 'make test-slow the tests that build large artifacts, or very many small ones'
-	@echo 'make test-all  both with nothing skipped: builds the arm64 runners first'
+	@echo 'make test-all  both, those that take longest, nothing skipped: builds the arm64 runners first'
 	@echo 'make check     style, types, house rules, freshness of the generated pages'
 	@echo 'make docs      write the generated pages of docs/ again'
 	@echo 'make bench     measure artifacts and commands here; prints tables, takes some minutes'
@@ -45,7 +45,7 @@ test: $(INSTALLED_DEV)
 	$(TEST) -m 'not slow'
 
 test-slow: $(INSTALLED_DEV)
-	$(TEST) -m slow
+	$(TEST) -m 'slow and not long'
 
 test-all: $(INSTALLED_DEV)
 	$(PY) -m edgekit runner build

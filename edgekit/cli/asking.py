@@ -8,11 +8,11 @@ import click
 
 from edgekit.cli import answers as shown
 from edgekit.cli import generate, queries
-from edgekit.cli import texts as sources
 from edgekit.cli.output import Output
 
 if TYPE_CHECKING:
     from edgekit.api import Bundle
+    from edgekit.cli.texts import Texts
 
 _LABELS_SHOWN = 5
 
@@ -20,8 +20,7 @@ _LABELS_SHOWN = 5
 def answers(
     output: Output,
     bundle: Bundle,
-    words: tuple[str, ...],
-    file: str | None,
+    source: Texts,
     runtime: str | None,
     given: dict[str, Any],
 ) -> None:
@@ -30,8 +29,7 @@ def answers(
     Args:
         output: where to.
         bundle: what answers.
-        words: texts of the command line.
-        file: a file of texts.
+        source: the texts, open.
         runtime: which artifact; None for the first that is installed.
         given: the other options by name.
     """
@@ -45,8 +43,7 @@ def answers(
     )
     generation = generate.wanted(bundle, False, given)
     top_k = given["top_k"]
-    source = sources.choose(words, file)
-    with output.libraries_quiet(), source:
+    with output.libraries_quiet():
         if bundle.generates:
             _refuse(wanted, bundle)
             options = {**generation, "runtime": runtime, "top_k": top_k}
@@ -59,19 +56,20 @@ def answers(
         output.say(f"blank lines skipped: {source.blank}")
 
 
-def chat(
-    output: Output,
-    bundle: Bundle,
-    words: tuple[str, ...],
-    file: str | None,
-    runtime: str | None,
-    given: dict[str, Any],
-) -> None:
+def refuse_texts(words: tuple[str, ...], file: str | None) -> None:
+    """A conversation is typed.
+
+    Raises:
+        click.UsageError: texts were given.
+    """
+    if words or file is not None:
+        raise click.UsageError("--chat reads what you type: give no TEXT and no --file")
+
+
+def chat(output: Output, bundle: Bundle, runtime: str | None, given: dict[str, Any]) -> None:
     """Talk; arguments as of ``answers``."""
     from edgekit.cli.chat import talk
 
-    if words or file is not None:
-        raise click.UsageError("--chat reads what you type: give no TEXT and no --file")
     options = {**generate.wanted(bundle, True, given), "top_k": given["top_k"]}
     talk(output, bundle, runtime, options)
 

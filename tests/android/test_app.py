@@ -84,6 +84,7 @@ def test_the_runner_speaks_the_protocol_of_phones(
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_project_is_made_and_built(
     outcomes: dict[str, Outcome], tiny_bundle: Path, tmp_path: Path
 ) -> None:

@@ -93,7 +93,7 @@ def test_csv_and_markdown(edgekit: Program, tiny_bundle: Path) -> None:
     assert float(row["low"]) <= float(row["median"]) <= float(row["high"])
     assert "not a phone's speed" in row["conditions"]
     page = edgekit(*words, "--markdown", "-o", "m.json").stdout
-    assert "| artifact | tokens | threads | n | median |" in page
+    assert "| artifact | series | tokens | threads | n | median |" in page
     assert "not a phone's speed" in page
 
 

@@ -74,6 +74,7 @@ def test_wrong_requests(
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_killed_and_given_again_it_comes_to_the_same(edgekit: Program, place: Path) -> None:
     words = (*WORDS, "--steps", "60", "--no-controls")
     whole = edgekit(*words, "-o", "other/student", env=environment(place))

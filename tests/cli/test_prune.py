@@ -285,6 +285,7 @@ def test_an_existing_folder_is_replaced_only_on_request(home: Path, tmp_path: Pa
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_killed_run_leaves_nothing_under_the_name(home: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "edgekit", *map(str, words(home, "--amount", "0.5"))]
     started = subprocess.Popen(

@@ -23,6 +23,7 @@ from edgekit_converters import pipeline
 from edgekit_converters.build import _estimate
 from edgekit_converters.source import Source
 from tests.bundle.trees import names
+from tests.support import bundles
 from tests.support.models import (
     MAX_POSITIONS,
     edit_json,
@@ -254,7 +255,7 @@ def test_bundle_names(name: str, expected: str) -> None:
     assert re.fullmatch(r"[^/\s$;()]+", found)
 
 
-def test_the_space_asked_for_is_enough(tiny_bundles: dict[str, Path]) -> None:
+def test_the_space_asked_for_is_enough(tiny_bundles: dict[str, Path], tmp_path: Path) -> None:
     from edgekit_converters.job import Job
     from edgekit_converters.request import check
 
@@ -264,8 +265,7 @@ def test_the_space_asked_for_is_enough(tiny_bundles: dict[str, Path]) -> None:
         ("fill-mask", "AutoModelForMaskedLM"),
     ):
         made = tiny_bundles[task]
-        folder = made.parent / f"{task.rpartition('-')[2].replace('fill-', '')}-model"
-        model = loaded(folder, auto_class, may_miss=("pooler.",))
+        model = loaded(bundles.model(task, tmp_path), auto_class, may_miss=("pooler.",))
         runtimes = [artifact.runtime for artifact in load_manifest(made).artifacts]
         request = check("android-arm64", task, runtimes, "none", None)
         size = sum(path.stat().st_size for path in made.iterdir())

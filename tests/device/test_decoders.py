@@ -154,6 +154,7 @@ def test_logits_here(
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("runtime", RUNTIMES)
 @pytest.mark.parametrize("family", ["gemma3_text", "gemma2", "gpt2"])
 def test_logits_of_windows_and_caps(
@@ -164,6 +165,7 @@ def test_logits_of_windows_and_caps(
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.arm64
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_logits_on_arm64(

@@ -43,17 +43,21 @@ def bundle(task: str, folder: Path) -> Path:
     return Path(shutil.copytree(kept, target))
 
 
+def model(task: str, folder: Path) -> Path:
+    """The model of a bundle, made in ``folder``."""
+    if task == "sentence-similarity":
+        return tiny_sentence_bert(folder / f"{task}-model")
+    head = {"fill-mask": "AutoModelForMaskedLM"}.get(task, "AutoModelForSequenceClassification")
+    return tiny_bert(folder / f"{task}-model", head=head)
+
+
 def _export(task: str, folder: Path) -> Path:
     from edgekit import export
 
-    if task == "sentence-similarity":
-        model = tiny_sentence_bert(folder / f"{task}-model")
-    else:
-        head = {"fill-mask": "AutoModelForMaskedLM"}.get(task, "AutoModelForSequenceClassification")
-        model = tiny_bert(folder / f"{task}-model", head=head)
     # One bundle with both artifacts is enough; lowering to a .pte is what takes long.
     runtimes = None if task == "sentence-similarity" else ["onnx"]
-    return export(model, out=folder / task, task=task, quantize="none", runtimes=runtimes).path
+    made = model(task, folder)
+    return export(made, out=folder / task, task=task, quantize="none", runtimes=runtimes).path
 
 
 @cache

@@ -20,7 +20,7 @@ from edgekit.testing.replay import model_name
 from edgekit.testing.run import Request, check_bundle
 from tests.support.decoders import decoder
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 CONTEXT = 64
 
 

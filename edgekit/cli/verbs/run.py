@@ -80,10 +80,12 @@ def command(
     """
     from edgekit import api
     from edgekit.cli import asking
+    from edgekit.cli import texts as sources
 
-    opened = api.Bundle.open(bundle)
-    with opened:
-        if chat:
-            asking.chat(output, opened, texts, file, runtime, request)
-        else:
-            asking.answers(output, opened, texts, file, runtime, request)
+    if chat:
+        asking.refuse_texts(texts, file)
+        with api.Bundle.open(bundle) as opened:
+            asking.chat(output, opened, runtime, request)
+        return
+    with sources.choose(texts, file) as source, api.Bundle.open(bundle) as opened:
+        asking.answers(output, opened, source, runtime, request)

@@ -214,6 +214,7 @@ def test_a_frozen_table_stays_the_teachers(
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_student_goes_into_export(teacher_folder: Path, texts: Path, tmp_path: Path) -> None:
     import edgekit
 

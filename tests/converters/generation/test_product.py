@@ -17,7 +17,7 @@ from edgekit.floors import DECODER_FLOORS
 from edgekit.stages import Progress
 
 # The first test may train the model.
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(1800)]
 
 RIGHT = {
     "write 3 March 2021 as numbers.": "2021-03-03",

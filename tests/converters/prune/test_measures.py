@@ -50,6 +50,7 @@ def test_rank_correlation_is_that_of_ranks() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_exported_artifact_is_timed(tmp_path: Path) -> None:
     wide = tiny_sentence_bert(tmp_path / "wide", intermediate_size=4096)
     narrow = tiny_sentence_bert(tmp_path / "narrow", intermediate_size=64)

@@ -31,6 +31,7 @@ def boards(model: Path, bundle: Path, data: Path) -> dict[str, Board]:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", NAMES)
 def test_the_artifact_picks_what_lm_evals_own_model_picks(
     boards: dict[str, Board], name: str
@@ -47,6 +48,7 @@ def test_the_artifact_picks_what_lm_evals_own_model_picks(
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_figures_are_lm_evals(model: Path, data: Path, boards: dict[str, Board]) -> None:
     from lm_eval import simple_evaluate
     from lm_eval.models.huggingface import HFLM
@@ -70,6 +72,7 @@ def test_the_figures_are_lm_evals(model: Path, data: Path, boards: dict[str, Boa
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_document_of_several_suites_tells_them_apart(boards: dict[str, Board]) -> None:
     from edgekit.scoring.document import merged
 

@@ -119,6 +119,7 @@ def served(folder: Path) -> Iterator[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_endpoint_of_transformers_says_what_the_folder_says(
     decoder: Path, prompts: Path, tmp_path: Path
 ) -> None:

@@ -373,6 +373,7 @@ def test_a_cache_without_room(write: Write, cache: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_memory_does_not_grow_with_the_data(tmp_path: Path) -> None:
     def peak(rows: int) -> float:
         path = tmp_path / f"{rows}.jsonl"

@@ -42,6 +42,7 @@ def curve(place: Path, name: str, processes: int) -> dict[int, float]:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_two_processes_and_one_have_the_same_curve(tmp_path: Path) -> None:
     tiny_sentence_bert(tmp_path / "teacher", num_hidden_layers=4)
     texts = [f"{one[:-1]} and {other}" for one in SENTENCES for other in SENTENCES[:4]]

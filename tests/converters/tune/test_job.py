@@ -211,6 +211,7 @@ def test_another_request_starts_anew(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("lora", [None, 4])
 def test_a_killed_run_goes_on_to_the_same_weights(
     lora: int | None, model: Path, tmp_path: Path
@@ -249,6 +250,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_tuned_folder_is_exported_and_answers_as_it_was_taught(model: Path, tuned: Tune) -> None:
     made = tuned(model, reviews(150), steps=40, batch=16, learning_rate=1e-3)
     bundle = export(made.path, out=made.path.parent / "b", runtimes=["onnx"], quantize="none")
@@ -260,6 +262,7 @@ def test_a_tuned_folder_is_exported_and_answers_as_it_was_taught(model: Path, tu
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("task", "head", "row"),
     [

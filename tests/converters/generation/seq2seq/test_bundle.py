@@ -65,6 +65,7 @@ def bundle(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_bundle_says_how_to_answer(bundle: Path) -> None:
     opened = api.Bundle.open(bundle)
     manifest, said = opened.manifest, opened.manifest.generation
@@ -82,6 +83,7 @@ def test_a_bundle_says_how_to_answer(bundle: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_bundle_answers_as_the_model_does(bundle: Path) -> None:
     import torch
 
@@ -103,6 +105,7 @@ def test_a_bundle_answers_as_the_model_does(bundle: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_verify_replays_texts_and_finds_what_is_not_theirs(
     bundle: Path, tmp_path: Path, edgekit: Program
 ) -> None:

@@ -95,6 +95,7 @@ ARTIFACTS = [
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(("name", "runtime"), ARTIFACTS)
 def test_an_artifact_is_the_model(name: str, runtime: str, tmp_path: Path) -> None:
     model = tiny(name)

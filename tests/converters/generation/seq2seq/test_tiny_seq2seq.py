@@ -22,7 +22,7 @@ from edgekit_converters.generation.seq2seq.rules import rules_of
 from tests.converters.generation.seq2seq.models import captured, lowered, opened
 
 # The first test may train the model.
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(1800)]
 
 SOURCE, TARGET, SCHEME = 64, 48, "int4-int8"
 RUNTIMES = ("executorch", "onnx")
