@@ -15,6 +15,7 @@ import edgekit
 from edgekit import Bundle, errors
 from edgekit.stages import Progress
 from tests.conftest import clean_environment
+from tests.support import bundles
 from tests.support.models import tiny_distilbert
 
 TEXTS = ["The sun rises in the east.", "Morning light comes from the east.", "Ein Hund bellt."]
@@ -204,7 +205,7 @@ def test_verify_reports_every_hop_and_its_progress(tiny_bundle: Path) -> None:
 def test_export_will_not_replace_without_force(tiny_bundle: Path, tmp_path: Path) -> None:
     copy = tmp_path / "taken"
     shutil.copytree(tiny_bundle, copy)
-    model = tiny_bundle.parent / "similarity-model"
+    model = bundles.model("sentence-similarity", tmp_path)
     with pytest.raises(errors.OutputExists):
         edgekit.export(model, out=copy)
     assert Bundle.open(copy).manifest == Bundle.open(tiny_bundle).manifest

@@ -15,6 +15,7 @@ import pytest
 
 from edgekit.bundle import goldens, read, seal
 from tests.conftest import Program, clean_environment
+from tests.support import bundles
 
 TEXTS = ("The sun rises in the east.", "Ein Hund bellt laut.", "Morning light comes from the east.")
 
@@ -225,7 +226,7 @@ def test_verify_shows_the_failed_hop_and_exits_1(
 def test_export_prints_the_table_and_what_to_type_next(
     edgekit: Program, tiny_bundle: Path, tmp_path: Path
 ) -> None:
-    model = tiny_bundle.parent / "similarity-model"
+    model = bundles.model("sentence-similarity", tmp_path)
     done = edgekit(
         "export", model, "-o", "my bundle", "--quantize", "none", "--runtime", "onnx", timeout=600
     )
@@ -241,9 +242,9 @@ def test_export_prints_the_table_and_what_to_type_next(
 
 @pytest.mark.parametrize(("name", "status"), [("SIGINT", 130), ("SIGTERM", 143)])
 def test_export_stopped_by_a_signal_leaves_nothing(
-    tiny_bundle: Path, tmp_path: Path, name: str, status: int
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, name: str, status: int
 ) -> None:
-    model = tiny_bundle.parent / "similarity-model"
+    model = bundles.model("sentence-similarity", tmp_path_factory.mktemp("model"))
     with subprocess.Popen(
         [sys.executable, "-m", "edgekit", "export", str(model), "-o", "out", "--json"],
         stdout=subprocess.PIPE,
