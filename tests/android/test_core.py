@@ -10,6 +10,19 @@ import pytest
 from edgekit.bundle.canonical import dump_bytes
 from edgekit.bundle.schema import json_schema
 from tests.android import unicode_tables
+
+# One file for a worker: Maven builds once, and nobody else clears its folder meanwhile.
+from tests.android.app_checks import (  # noqa: F401
+    test_a_project_brings_no_tests_outputs_or_keys,
+    test_a_project_is_made_and_built,
+    test_every_changed_byte_is_found,
+    test_the_apk_holds_what_it_must,
+    test_the_app_asks_for_nothing,
+    test_the_code_is_small_and_the_names_of_jni_survive,
+    test_the_example_of_the_page_is_the_one_that_compiles,
+    test_the_library_names_no_class_by_reflection,
+    test_the_runner_speaks_the_protocol_of_phones,
+)
 from tests.android.conftest import DEMO, Outcome, lacking
 
 # The first test waits for bundles, expectations and Maven.
