@@ -16,14 +16,14 @@ weight = 0.5
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from edgekit.errors import InputMissing, InputRefused, PermissionRefused, SpecError
+from edgekit.errors import SpecError
+from edgekit_converters import recipe_file
 from edgekit_converters.distill import losses
 from edgekit_converters.distill.losses import Term
 
@@ -101,7 +101,7 @@ def read(path: Path) -> Recipe:
         PermissionRefused: it may not be read.
         SpecError: an unknown key, loss or setting, or a value of the wrong type.
     """
-    data = _toml(path)
+    data = recipe_file.read(path, _LARGEST_FILE, "docs/distillation.md", 'name = "relations"')
     terms = data.pop("losses", None)
     known = [field.name for field in fields(Recipe) if field.name != "losses"]
     for key, value in data.items():
@@ -144,31 +144,6 @@ def _term(table: dict[str, Any], path: Path) -> Term:
         )
     # A rationale has a weight of its own beside the label's.
     return losses.term(name, float(weight), table)
-
-
-def _toml(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise InputMissing(f"no recipe {path}", hint="Give a TOML file; see docs/distillation.md.")
-    try:
-        with path.open("rb") as stream:
-            raw = stream.read(_LARGEST_FILE + 1)
-    except OSError as error:
-        raise PermissionRefused(
-            f"{path} cannot be read: {error.strerror}", hint="Check its permissions."
-        ) from error
-    if len(raw) > _LARGEST_FILE:
-        raise InputRefused(f"{path} is over {_LARGEST_FILE} bytes", hint="A recipe is a few lines.")
-    try:
-        return tomllib.loads(raw.decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise InputRefused(
-            f"{path} is not UTF-8 text: {error.reason}", hint="Save the recipe as UTF-8."
-        ) from error
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise InputRefused(
-            f"{path} is not TOML: {str(error)[:200]}",
-            hint='Texts stand in quotes: name = "relations".',
-        ) from error
 
 
 def said(options: Mapping[str, Any]) -> Recipe:

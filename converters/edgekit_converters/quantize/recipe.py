@@ -12,14 +12,14 @@ Example:
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
-from edgekit.errors import InputMissing, InputRefused, PermissionRefused, SpecError
+from edgekit.errors import SpecError
+from edgekit_converters import recipe_file
 from edgekit_converters.quantize.plan import GROUPS, TABLE_BITS
 from edgekit_converters.quantize.settings import Override
 
@@ -59,7 +59,7 @@ def read(path: Path) -> Recipe:
         PermissionRefused: it may not be read.
         SpecError: a key is unknown, missing, or has a value that it cannot have.
     """
-    data = _toml(path)
+    data = recipe_file.read(path, _LARGEST_FILE, "docs/quickstart.md", 'scheme = "int8"')
     _closed(data, _KEYS, path, "")
     tensors = data.get("tensor", [])
     if not isinstance(tensors, list) or not all(isinstance(entry, dict) for entry in tensors):
@@ -139,28 +139,3 @@ def _closed(data: dict[str, Any], keys: tuple[str, ...], path: Path, prefix: str
                 f"{path.name}: {prefix}unknown key {key!r}",
                 hint=f"Did you mean {near[0]!r}?" if near else f"Keys: {', '.join(keys)}.",
             )
-
-
-def _toml(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise InputMissing(f"no recipe {path}", hint="Give a TOML file; see docs/quickstart.md.")
-    try:
-        with path.open("rb") as stream:
-            raw = stream.read(_LARGEST_FILE + 1)
-    except OSError as error:
-        raise PermissionRefused(
-            f"{path} cannot be read: {error.strerror}", hint="Check its permissions."
-        ) from error
-    if len(raw) > _LARGEST_FILE:
-        raise InputRefused(f"{path} is over {_LARGEST_FILE} bytes", hint="A recipe is a few lines.")
-    try:
-        return tomllib.loads(raw.decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise InputRefused(
-            f"{path} is not UTF-8 text: {error.reason}", hint="Save the recipe as UTF-8."
-        ) from error
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise InputRefused(
-            f"{path} is not TOML: {str(error)[:200]}",
-            hint='Texts stand in quotes: scheme = "int8".',
-        ) from error
