@@ -11,17 +11,10 @@ from edgekit.android import checks, maven, project, signing, template
 from edgekit.android.apk import Apk
 from edgekit.errors import CheckFailed, InputRefused
 from tests.android import jobs
-from tests.android.conftest import APK, DEMO, ROOT, Outcome
+from tests.android.conftest import DEMO, ROOT, Outcome
 
 pytestmark = pytest.mark.timeout(2_400)
 MOST_CODE = 1_000_000
-
-
-@pytest.fixture(scope="module")
-def apk(outcomes: dict[str, Outcome]) -> Path:
-    """The signed demo with every tiny bundle among its assets."""
-    assert outcomes
-    return APK
 
 
 def test_the_apk_holds_what_it_must(apk: Path) -> None:

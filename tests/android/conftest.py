@@ -100,3 +100,10 @@ def outcomes(request: pytest.FixtureRequest) -> dict[str, Outcome]:
             problem = "\n".join(str(each.text) for each in wrong)[:6000]
             found[name] = Outcome(problem, case.find("skipped") is not None)
     return found
+
+
+@pytest.fixture(scope="session")
+def apk(outcomes: dict[str, Outcome]) -> Path:
+    """The signed demo with every tiny bundle among its assets."""
+    assert outcomes
+    return APK

@@ -43,16 +43,17 @@ def closure(names: tuple[str, ...]) -> set[str]:
 def bare_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with links to what a bare ``pip install edgekit`` brings, and nothing else."""
     site = tmp_path_factory.mktemp("site")
+    # First: an editable install has a folder of the same name beside it, for the app's sources.
+    for package in (REPOSITORY / "edgekit", REPOSITORY / "converters" / "edgekit_converters"):
+        (site / package.name).symlink_to(package)
     for name in {"edgekit", *closure(requirements()[""])}:
         distribution = metadata.distribution(name)
         tops = {Path(file).parts[0] for file in distribution.files or []}
         for top in tops - {"..", "__pycache__"}:
             source = Path(str(distribution.locate_file(top)))
-            if source.exists() and source.suffix != ".pth":
-                (site / top).symlink_to(source)
-    for package in (REPOSITORY / "edgekit", REPOSITORY / "converters" / "edgekit_converters"):
-        if not (site / package.name).exists():
-            (site / package.name).symlink_to(package)
+            link = site / top
+            if source.exists() and source.suffix != ".pth" and not link.exists():
+                link.symlink_to(source)
     return site
 
 

@@ -232,6 +232,7 @@ def test_chat_stops_an_answer_and_goes_on(bundle: Path) -> None:
             screen.more()
         screen.type("\x03")
         assert "stopped]" in screen.until("\n> ")
+        screen.rest()
         screen.type("\x03")
         screen.until("Ctrl-C again, or Ctrl-D, leaves")
         screen.type("/reset\n")
@@ -245,8 +246,10 @@ def test_chat_stops_an_answer_and_goes_on(bundle: Path) -> None:
 def test_chat_leaves_at_a_second_interrupt(bundle: Path) -> None:
     with terminal("run", str(bundle), "--chat", *QUICK, env=clean_environment()) as screen:
         screen.until("> ")
+        screen.rest()
         screen.type("\x03")
         screen.until("leaves")
+        screen.rest()
         screen.type("\x03")
         assert screen.status() == 0
 

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 
 class Terminal:
@@ -40,10 +41,26 @@ class Terminal:
         """Press keys; a newline is Enter, ``\\x03`` is Ctrl-C, ``\\x04`` is Ctrl-D."""
         os.write(self._descriptor, text.encode())
 
+    def rest(self, timeout: float = 60) -> None:
+        """Wait until the program waits for a key.
+
+        ``input`` shows its prompt first and then waits in select; a signal between the two is only
+        noticed at the next key (CPython, Modules/readline.c). No person is that quick; a test is.
+        """
+        end = time.monotonic() + timeout
+        main = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/stat")
+        asleep = 0
+        while asleep < 5:
+            assert time.monotonic() < end, f"still busy: {self.shown!r}"
+            state = main.read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[0]
+            asleep = asleep + 1 if state == "S" else 0
+            time.sleep(0.02)
+
     def status(self, timeout: float = 60) -> int:
         """Read to the end; the exit status."""
+        end = time.monotonic() + timeout
         while self._read():
-            pass
+            assert time.monotonic() < end, f"does not end: {self.shown!r}"
         return self._process.wait(timeout)
 
     def _read(self) -> bool:
