@@ -14,7 +14,6 @@ from edgekit.stages import ProgressCallback
 if TYPE_CHECKING:
     from edgekit.scoring.contestants import Contestant
     from edgekit.scoring.evaluation import Options
-    from edgekit_converters.scoring.harness import Player
 
 RUNTIMES = ("eager", "executorch", "onnx", "arm64")
 
@@ -90,9 +89,9 @@ def evaluate(
     with packages_present():
         if suites:
             whole = _suites(models, wanted, tuple(suites), data_dir, counts, progress)
-        elif any(map(_generates, models)) or task == "text-generation":
-            _refuse_with_decoders(baseline=baseline, robustness=robustness)
-            whole = _passages(models, wanted, data, tuple(slices), counts, progress)
+        elif _any_writes(models, task):
+            _refuse_for_writers(baseline=baseline, robustness=robustness)
+            whole = _passages(models, wanted, data, task, tuple(slices), counts, progress)
         else:
             from edgekit.scoring.evaluation import Options
 
@@ -149,21 +148,30 @@ def _checked(
     return tuple(runtimes or ())
 
 
-def _refuse_with_decoders(**given: Any) -> None:
-    for name, value in given.items():
-        if value:
-            raise SpecError(
-                f"--{name} is not for models that continue texts", hint=f"Leave --{name} out."
-            )
-
-
-def _generates(model: str | Path) -> bool:
-    """Whether a name is that of a bundle which continues texts."""
+def _any_writes(models: Sequence[str | Path], task: str) -> bool:
+    """Whether one of them gives texts; bundles are asked without torch."""
     from edgekit.bundle.manifest import MANIFEST_NAME
     from edgekit.bundle.read import load_manifest
 
-    folder = Path(model)
-    return (folder / MANIFEST_NAME).is_file() and load_manifest(folder).task == "text-generation"
+    others = []
+    for model in models:
+        if not (Path(model) / MANIFEST_NAME).is_file():
+            others.append(model)
+        elif load_manifest(Path(model)).generation is not None:
+            return True
+    if not others:
+        return False
+    from edgekit_converters.scoring.settling import writes
+
+    return any(writes(model, task) for model in others)
+
+
+def _refuse_for_writers(**given: Any) -> None:
+    for name, value in given.items():
+        if value:
+            raise SpecError(
+                f"--{name} is not for models that write texts", hint=f"Leave --{name} out."
+            )
 
 
 def _suites(
@@ -176,9 +184,10 @@ def _suites(
 ) -> dict[str, Any]:
     from edgekit.scoring.document import merged
     from edgekit_converters.scoring import harness
+    from edgekit_converters.scoring.lineup import lineup
 
     place = None if data_dir is None else Path(data_dir)
-    found = _players(models, runtimes)
+    found = lineup(models, runtimes, suites=True)
     boards = harness.run(found, names, place, harness.Options(*counts), progress)
     return merged({name: board.as_dict() for name, board in boards.items()})
 
@@ -187,39 +196,18 @@ def _passages(
     models: Sequence[str | Path],
     runtimes: tuple[str, ...],
     data: str | Path | None,
+    task: str,
     slices: tuple[str, ...],
     counts: tuple[int | None, int | None, int, int],
     progress: ProgressCallback | None,
 ) -> dict[str, Any]:
     from edgekit_converters.scoring import harness, passages
+    from edgekit_converters.scoring.lineup import lineup
 
     assert data is not None
     options = harness.Options(*counts)
-    found = _players(models, runtimes)
+    found = lineup(models, runtimes, task)
     return passages.run(found, Path(data), options, slices, progress).as_dict()
-
-
-def _players(models: Sequence[str | Path], runtimes: tuple[str, ...]) -> list[Player]:
-    from edgekit.bundle.manifest import MANIFEST_NAME
-    from edgekit.bundle.read import check_files, load_manifest
-    from edgekit_converters.scoring import players
-
-    if "arm64" in runtimes:
-        raise SpecError(
-            "models that continue texts are scored here only", hint="Leave arm64 out of --runtime."
-        )
-    found: list[Player] = []
-    for model in models:
-        folder = Path(model)
-        if (folder / MANIFEST_NAME).is_file():
-            manifest = load_manifest(folder)
-            check_files(folder, manifest)
-            found += players.of_bundle(folder, manifest, [r for r in runtimes if r != "eager"])
-        elif not runtimes or "eager" in runtimes:
-            found.append(players.of_model(model))
-        else:
-            raise _no_bundle(model)
-    return found
 
 
 def _contestants(
@@ -235,7 +223,9 @@ def _contestants(
         elif not runtimes or "eager" in runtimes:
             found.append(_eager(model, task=task))
         else:
-            raise _no_bundle(model)
+            from edgekit_converters.scoring.lineup import no_bundle
+
+            raise no_bundle(model)
     return named_apart(found)
 
 
@@ -266,10 +256,3 @@ def _eager(model: str | Path, **settings: Any) -> Contestant:
     from edgekit_converters.scoring.eager import contestant
 
     return contestant(model, **settings)
-
-
-def _no_bundle(model: str | Path) -> SpecError:
-    return SpecError(
-        f"{model} is no bundle: it can be scored eager only",
-        hint=f"Add eager to --runtime, or make one: edgekit export {model}",
-    )

@@ -144,7 +144,7 @@ def _played(
         seconds: tuple[float, float] | None = None
         if isinstance(model, ArtifactModel):
             seconds = model.seconds, model.model_seconds
-            refuse_not_finite(model, str(player.facts["name"]))
+            refuse_not_finite(model.not_finite, str(player.facts["name"]))
     finally:
         close()
     assert found is not None  # only other ranks of a distributed run get None
@@ -152,17 +152,17 @@ def _played(
     return answers, seconds, clock.elapsed
 
 
-def refuse_not_finite(model: ArtifactModel, name: str) -> None:
+def refuse_not_finite(passes: int, name: str) -> None:
     """Scores of logits that are no numbers would be no scores.
 
     Raises:
         CheckFailed: naming how many there were.
     """
-    if model.not_finite:
+    if passes:
         raise CheckFailed(
-            f"{name} gave logits that are not finite numbers {model.not_finite} times",
+            f"{name} gave logits that are not finite numbers {passes} times",
             hint="edgekit verify finds the hop that breaks.",
-            passes=model.not_finite,
+            passes=passes,
         )
 
 

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from edgekit.runtime.generation import Generator, Sampling
 from edgekit.runtime.generation.loop import Steps
+from edgekit_converters.scoring.timed import Timed
 
 Tokenised = tuple[Any, list[int], list[int]]
 Told = Callable[[int, int], None]
@@ -40,7 +41,7 @@ class ArtifactModel(TemplateLM):  # type: ignore[misc]  # lm-eval takes nothing 
         """
         super().__init__()
         self.tokenizer = tokenizer
-        self._steps = _Timed(steps)
+        self._steps = Timed(steps)
         self._cached: list[int] = []
         self._told = told or (lambda done, total: None)
         self.seconds = 0.0
@@ -185,26 +186,3 @@ class ArtifactModel(TemplateLM):  # type: ignore[misc]  # lm-eval takes nothing 
                 break
         answer: str = postprocess_generated_text(said, stop, None)
         return answer
-
-
-class _Timed:
-    """Steps with a clock; logits that are not finite are counted, and count as no knowledge."""
-
-    def __init__(self, steps: Steps) -> None:
-        self._steps = steps
-        self.context, self.vocabulary = steps.context, steps.vocabulary
-        self.seconds, self.not_finite = 0.0, 0
-
-    def feed(self, ids: Sequence[int], position: int) -> NDArray[np.float32]:
-        """See ``Steps``."""
-        began = time.perf_counter()
-        logits = self._steps.feed(ids, position)
-        self.seconds += time.perf_counter() - began
-        if not np.isfinite(logits).all():
-            self.not_finite += 1
-            return np.zeros_like(logits)
-        return logits
-
-    def close(self) -> None:
-        """See ``Steps``."""
-        self._steps.close()

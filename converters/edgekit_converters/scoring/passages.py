@@ -1,4 +1,4 @@
-"""Data files for models that continue texts: how surprised they are, and what they answer."""
+"""Data files for models that write: how surprised they are by texts, and what they answer."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from edgekit.errors import InputRefused
+from edgekit.errors import InputRefused, SpecError
 from edgekit.scoring import columns, flips
 from edgekit.scoring.columns import Row
 from edgekit.scoring.document import Board, Standing
 from edgekit.scoring.journal import FINE, LEFT_OUT, Entry, numbers
 from edgekit.scoring.kinds import Mark
-from edgekit.scoring.metrics import Matrix, Metric, Weights, mean_of, perplexity, ratio_of
+from edgekit.scoring.metrics import Metric, perplexity, ratio_of
 from edgekit.scoring.slices import Slices, column_names
 from edgekit.stages import Progress, ProgressCallback
 from edgekit_converters.quiet import quiet
 from edgekit_converters.scoring.harness import Options, Player, refuse_not_finite
 from edgekit_converters.scoring.language_model import ArtifactModel
+from edgekit_converters.scoring.players import TASK
+from edgekit_converters.scoring.replies import FIELDS, METRICS, judged
+from edgekit_converters.scoring.writers import Writer
 
 _TOGETHER = 32
 _CHATS, _ANSWERS, _TEXTS = ("messages",), ("prompt", "completion"), ("text",)
-# BLEU's counts: right and all n-grams of 1 to 4 words, and both lengths.
-_BLEU = 3
+_PAIRS = ("source", "target")
 _MOST_TOKENS = 128
 
 
@@ -62,11 +62,12 @@ def run(
     by: tuple[str, ...] = (),
     progress: ProgressCallback | None = None,
 ) -> Board:
-    """Score decoders on a file.
+    """Score decoders, or encoder-decoders, on a file.
 
     Args:
         players: the first is what the others are held against.
-        path: ``.jsonl``, ``.csv`` or ``.tsv`` with ``text`` (perplexity), with ``prompt`` and
+        path: ``.jsonl``, ``.csv`` or ``.tsv``; of encoder-decoders with ``source`` and ``target``,
+            of decoders with ``text`` (perplexity), with ``prompt`` and
             ``completion`` (asked as a user's message where the model knows conversations), or
             with ``messages`` whose last is what the assistant should say.
         options: how; its ``shots`` are not used.
@@ -75,9 +76,16 @@ def run(
 
     Raises:
         InputRefused: the data is malformed.
+        SpecError: decoders and encoder-decoders together.
         CheckFailed: logits are not finite numbers.
     """
-    reading = _chosen(columns.first(path))
+    writes = [player.facts["task"] != TASK for player in players]
+    if any(writes) and not all(writes):
+        raise SpecError(
+            "models that continue texts and models that answer them are not asked the same",
+            hint="Score them in two runs.",
+        )
+    reading = _of_writers(columns.first(path)) if writes[0] else _chosen(columns.first(path))
     told = _read(path, reading, options.limit, by)
     standings, answers = [], []
     for at, player in enumerate(players):
@@ -105,6 +113,15 @@ def run(
     if progress is not None:
         progress(Progress("done", len(players), len(players), 0.0, None))
     return board
+
+
+def _of_writers(row: Row) -> _Reading:
+    if set(_PAIRS) <= set(row.values):
+        return _WRITTEN
+    raise InputRefused(
+        f"{row.file} has not both columns source and target; it has {', '.join(row.values)}",
+        hint="source is the text that the model reads, target the answer that is wanted.",
+    )
 
 
 def _chosen(row: Row) -> _Reading:
@@ -144,9 +161,9 @@ def _asked(
             while batch := list(islice(rows, _TOGETHER)):
                 entries += reading.ask(model, batch)
                 say(len(entries), time.monotonic() - began)
-            if not isinstance(model, ArtifactModel):
+            if not isinstance(model, ArtifactModel | Writer):
                 return entries, None
-            refuse_not_finite(model, str(player.facts["name"]))
+            refuse_not_finite(model.not_finite, str(player.facts["name"]))
             return entries, (model.seconds, model.model_seconds)
         finally:
             close()
@@ -192,8 +209,20 @@ def _reply(model: Any, rows: Sequence[Row]) -> list[Entry]:
         if cut:
             entries.append(Entry(row.number, LEFT_OUT, math.nan, None, "too long"))
         else:
-            mark = _judged(next(replies).strip(), wanted.strip())
+            mark = judged(next(replies).strip(), wanted.strip())
             entries.append(Entry(row.number, FINE, math.nan, mark))
+    return entries
+
+
+def _write(model: Any, rows: Sequence[Row]) -> list[Entry]:
+    entries = []
+    for row in rows:
+        wanted, before = row.text("target").strip(), model.model_seconds
+        found, spent = model.answer(row.text("source")), 1000 * (model.model_seconds - before)
+        if found is None:
+            entries.append(Entry(row.number, LEFT_OUT, math.nan, None, "too long"))
+        else:
+            entries.append(Entry(row.number, FINE, spent, judged(found.strip(), wanted)))
     return entries
 
 
@@ -223,29 +252,6 @@ def _prompt(tokenizer: Any, messages: list[dict[str, str]]) -> str:
     return words
 
 
-def _judged(found: str, wanted: str) -> Mark:
-    from rouge_score.rouge_scorer import RougeScorer
-    from sacrebleu.metrics import BLEU, CHRF
-
-    exact = float(" ".join(found.split()) == " ".join(wanted.split()))
-    rouge = RougeScorer(["rougeL"]).score(wanted, found)["rougeL"].fmeasure
-    chrf = CHRF().sentence_score(found, [wanted]).score / 100
-    bleu = BLEU(effective_order=True).sentence_score(found, [wanted])
-    counts = [*bleu.counts, *bleu.totals, bleu.sys_len, bleu.ref_len]
-    values = (exact, rouge, chrf, *(float(count) for count in counts))
-    return Mark(values, found, wanted, bool(exact))
-
-
-def _bleu(marks: Matrix, weights: Weights | None = None) -> float:
-    """BLEU of all rows together, as sacreBLEU has it, of 1."""
-    from sacrebleu.metrics import BLEU
-
-    ones = np.ones(len(marks)) if weights is None else weights
-    sums = [round(float(value)) for value in ones @ marks[:, _BLEU:]]
-    found = BLEU.compute_bleu(sums[:4], sums[4:8], sums[8], sums[9])
-    return float(found.score) / 100
-
-
 def _request(arguments: tuple[Any, ...]) -> Any:
     from lm_eval.api.instance import Instance
 
@@ -262,30 +268,18 @@ def _texts(
     return {row.number: reading.said(row) for row in rows() if row.number in set(wanted)}
 
 
-def _replies(needed: tuple[str, ...]) -> _Reading:
-    return _Reading(
-        "replies",
-        needed,
-        (
-            *("exact", "ROUGE-L", "chrF"),
-            *(f"right {n}-grams" for n in range(1, 5)),
-            *(f"{n}-grams" for n in range(1, 5)),
-            *("words", "wanted words"),
-        ),
-        (
-            mean_of("exact match", 0, share=True),
-            mean_of("ROUGE-L", 1),
-            mean_of("chrF", 2),
-            Metric("BLEU", _bleu, _bleu),
-        ),
-        _reply,
-        _exchanged,
-    )
+def _replies(
+    needed: tuple[str, ...],
+    ask: Callable[[Any, Sequence[Row]], list[Entry]],
+    said: Callable[[Row], str],
+) -> _Reading:
+    return _Reading("replies", needed, FIELDS, METRICS, ask, said)
 
 
+_WRITTEN = _replies(_PAIRS, _write, lambda row: f"{row.text('source')} {row.text('target')}")
 _READINGS = (
-    _replies(_CHATS),
-    _replies(_ANSWERS),
+    _replies(_CHATS, _reply, _exchanged),
+    _replies(_ANSWERS, _reply, _exchanged),
     _Reading(
         "perplexity",
         _TEXTS,

@@ -32,28 +32,41 @@ def of_bundle(folder: Path, manifest: Manifest, runtimes: Sequence[str]) -> list
         SpecError: it is no decoder, or has no such artifact.
     """
     refuse_other(manifest.task, folder.name)
+    return [
+        Player(facts_of(folder, manifest, artifact), partial(_artifact, folder, manifest, artifact))
+        for artifact in chosen(folder, manifest, runtimes)
+    ]
+
+
+def chosen(folder: Path, manifest: Manifest, runtimes: Sequence[str]) -> list[ArtifactInfo]:
+    """A bundle's artifacts for some runtimes; all when none is named.
+
+    Raises:
+        SpecError: it has no such artifact.
+    """
     have = {artifact.runtime: artifact for artifact in manifest.artifacts}
-    players = []
-    for runtime in runtimes or have:
+    for runtime in runtimes:
         if runtime not in have:
             raise SpecError(
                 f"{folder.name} has no {runtime} artifact", hint=f"It has: {', '.join(have)}."
             )
-        artifact = have[runtime]
-        label = folder.absolute().name
-        facts = {
-            "name": f"{label} {runtime}",
-            "model": label,
-            "runtime": runtime,
-            "task": manifest.task,
-            "scheme": artifact.scheme,
-            "bytes": artifact.bytes,
-            "identity": f"{manifest.seal} {runtime}",
-            "tokenizer": sha256_file(folder / manifest.tokenizer.file),
-            "details": {"bundle": manifest.name, "file": artifact.file},
-        }
-        players.append(Player(facts, partial(_artifact, folder, manifest, artifact)))
-    return players
+    return [have[runtime] for runtime in runtimes or have]
+
+
+def facts_of(folder: Path, manifest: Manifest, artifact: ArtifactInfo) -> dict[str, Any]:
+    """What a standing says of an artifact."""
+    label = folder.absolute().name
+    return {
+        "name": f"{label} {artifact.runtime}",
+        "model": label,
+        "runtime": artifact.runtime,
+        "task": manifest.task,
+        "scheme": artifact.scheme,
+        "bytes": artifact.bytes,
+        "identity": f"{manifest.seal} {artifact.runtime}",
+        "tokenizer": sha256_file(folder / manifest.tokenizer.file),
+        "details": {"bundle": manifest.name, "file": artifact.file},
+    }
 
 
 def of_model(model: str | Path, *, revision: str | None = None) -> Player:

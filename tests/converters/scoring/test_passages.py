@@ -12,8 +12,6 @@ import torch
 
 from edgekit.api.eval import evaluate
 from edgekit.errors import InputRefused, SpecError
-from edgekit.scoring.metrics import Matrix
-from edgekit_converters.scoring import passages
 from tests.support.refusals import refused
 
 TEXTS = ("The sun rises in the east.", "Turn on the lamp, what is it?", "hello [user] help")
@@ -88,20 +86,6 @@ def test_a_prompt_and_a_conversation_of_one_turn_are_the_same(bundle: Path, tmp_
     )
 
 
-def test_bleu_of_summed_counts_is_sacrebleus() -> None:
-    from sacrebleu.metrics import BLEU, CHRF
-
-    wanted = ["the cat sat on the mat", "a small house stands here", "water boils at sea level"]
-    found = ["the cat sat on a mat", "a small house is here now", "water boils at the sea level"]
-    marks = [passages._judged(one, two) for one, two in zip(found, wanted, strict=True)]
-    matrix: Matrix = np.array([mark.numbers for mark in marks])
-    assert passages._bleu(matrix) == pytest.approx(BLEU().corpus_score(found, [wanted]).score / 100)
-    assert matrix[0, 2] == pytest.approx(CHRF().sentence_score(found[0], [wanted[0]]).score / 100)
-    same = passages._judged("The  cat", "The cat")
-    assert same.right
-    assert same.numbers[:3] == pytest.approx((1.0, 1.0, 1.0))
-
-
 def test_what_does_not_fit_is_refused(bundle: Path, tmp_path: Path) -> None:
     odd = written(tmp_path / "odd.jsonl", {"question": "x"})
     refused(InputRefused, 65, "no column text or messages", lambda: evaluate([bundle], data=odd))
@@ -118,7 +102,7 @@ def test_what_does_not_fit_is_refused(bundle: Path, tmp_path: Path) -> None:
         refused(
             SpecError,
             64,
-            "not for models that continue texts",
+            "not for models that write texts",
             lambda more=more: evaluate([bundle], data=empty, **more),
         )
     refused(

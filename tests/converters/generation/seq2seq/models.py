@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from edgekit.runtime.generation import seq2seq_executorch, seq2seq_onnx
 from edgekit.runtime.generation.seq2seq import TextSteps
@@ -24,6 +26,8 @@ from edgekit_converters.generation.seq2seq.capture import (
 )
 from edgekit_converters.quiet import quiet
 
+TEXTS = ("one two three four", "five six", "seven eight nine ten eleven twelve")
+WORDS = " ".join(TEXTS).split()
 SOURCE, TARGET, VOCABULARY = 40, 72, 128
 PAD, END, START, BEGIN = 0, 1, 2, 3
 
@@ -156,3 +160,22 @@ def opened(files: list[Lowered], methods: Mapping[str, Captured], folder: Path) 
     module = seq2seq_executorch if runtime == "executorch" else seq2seq_onnx
     steps: TextSteps = module.open_steps(path, signature)
     return steps
+
+
+def save(folder: Path, model: Any) -> Path:
+    """A folder with a word for some of the ids."""
+    model.save_pretrained(folder)
+    words = {"<pad>": PAD, "</s>": END, "<unk>": 2, "<s>": BEGIN}
+    words |= {word: 4 + at for at, word in enumerate(WORDS)}
+    words |= {f"w{at}": at for at in range(len(words), VOCABULARY)}
+    tokenizer = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="$A </s>", pair="$A $B </s>", special_tokens=[("</s>", END)]
+    )
+    tokenizer.add_special_tokens(["<pad>", "</s>", "<unk>", "<s>"])
+    tokenizer.save(str(folder / "tokenizer.json"))
+    settings = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 24}
+    settings |= {"eos_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
+    return folder

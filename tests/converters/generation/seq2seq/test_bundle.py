@@ -5,40 +5,17 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from tokenizers import Tokenizer
 
 from edgekit import api
 from edgekit.bundle.goldens import read
 from edgekit.errors import BundleCorrupt, InputRefused, SpecError, TextRefused, Unsupported
 from edgekit.verify.decoders import refuse_malformed
 from tests.conftest import Program
-from tests.converters.generation.seq2seq.models import BEGIN, END, PAD, VOCABULARY, tiny
-
-TEXTS = ("one two three four", "five six", "seven eight nine ten eleven twelve")
-WORDS = " ".join(TEXTS).split()
-
-
-def save(folder: Path, model: Any) -> Path:
-    """A folder with a word for some of the ids."""
-    model.save_pretrained(folder)
-    words = {"<pad>": PAD, "</s>": END, "<unk>": 2, "<s>": BEGIN}
-    words |= {word: 4 + at for at, word in enumerate(WORDS)}
-    words |= {f"w{at}": at for at in range(len(words), VOCABULARY)}
-    tokenizer = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="$A </s>", pair="$A $B </s>", special_tokens=[("</s>", END)]
-    )
-    tokenizer.add_special_tokens(["<pad>", "</s>", "<unk>", "<s>"])
-    tokenizer.save(str(folder / "tokenizer.json"))
-    settings = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 24}
-    settings |= {"eos_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>"}
-    (folder / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
-    return folder
+from tests.converters.generation.seq2seq.models import END, TEXTS, VOCABULARY, save, tiny
 
 
 @pytest.fixture(scope="module")
