@@ -13,9 +13,10 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
+from edgekit import columns
+from edgekit.columns import Row
 from edgekit.errors import InputRefused, SpecError
-from edgekit.scoring import columns, document, flips, journal, kinds, perturb
-from edgekit.scoring.columns import Row
+from edgekit.scoring import document, flips, journal, kinds, perturb
 from edgekit.scoring.contestants import Contestant, Engine
 from edgekit.scoring.document import Board, Standing
 from edgekit.scoring.session import check, score

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from edgekit.scoring.columns import Row
+from edgekit.columns import Row
 
 _EMOJI = ("\U0001f642", "\U0001f680", "\u2764\ufe0f", "\U0001f44d\U0001f3fd", "\U0001f389")
 # Cyrillic letters that look like Latin ones.

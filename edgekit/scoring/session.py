@@ -8,10 +8,10 @@ from itertools import islice
 
 import numpy as np
 
+from edgekit.columns import Row
 from edgekit.errors import TextRefused
 from edgekit.runtime import Floats
 from edgekit.runtime.encode import Inputs
-from edgekit.scoring.columns import Row
 from edgekit.scoring.contestants import Contestant, Engine, run_timed
 from edgekit.scoring.journal import FINE, LEFT_OUT, NOT_FINITE, Entry
 from edgekit.scoring.kinds import Asked, Kind, Mark, Scoring

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.scoring.columns import Row
+from edgekit.columns import Row
 from edgekit.scoring.metrics import Matrix, Metric, estimate
 
 # Upper ends, in words.

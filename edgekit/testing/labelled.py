@@ -6,21 +6,19 @@ rough figure, so each comes with a 95 % interval: Wilson's for accuracy, bootstr
 
 from __future__ import annotations
 
-import csv
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgekit import columns
 from edgekit.bundle.manifest import Manifest
-from edgekit.errors import InputMissing, InputRefused, SpecError
+from edgekit.errors import InputRefused, SpecError
 
 MOST_EXAMPLES = 100_000
-_LONGEST_LINE = 1 << 20
 _RESAMPLES = 2000
 _SHAPE = 'A CSV begins with the line "text,label"; a JSONL line is {"text": "...", "label": "..."}.'
 _Z = 1.959964  # two-sided 95 % of a normal
@@ -67,41 +65,23 @@ def read(path: Path, manifest: Manifest) -> list[Example]:
     """Read a labelled file for a classifier.
 
     Args:
-        path: ``.csv`` with a head that has ``text`` and ``label``, or ``.jsonl`` with those keys.
-            A label is a name of the manifest's labels, or its index.
+        path: ``.jsonl``, ``.csv`` or ``.tsv`` with the columns ``text`` and ``label``. A label is a
+            name of the manifest's labels, or its index.
         manifest: of the bundle that will be scored.
 
     Raises:
         SpecError: the bundle is no single-label classifier, or the file's ending is unknown.
         InputMissing: there is no such file.
-        InputRefused: a line is not as it should be; it is named.
+        InputRefused: a row is not as it should be; it is named.
     """
     labels = _labels(manifest)
-    readers = {".csv": _csv_rows, ".jsonl": _json_rows}
-    rows = readers.get(path.suffix.lower())
-    if rows is None:
-        raise SpecError(
-            f"{path.name} is neither .csv nor .jsonl",
-            hint=_SHAPE,
-        )
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            examples = [
-                Example(_text(text, path, line), _index(label, labels, path, line), line)
-                for line, text, label in _bounded(rows(file, path), path)
-            ]
-    except FileNotFoundError:
-        raise InputMissing(
-            f"no such file: {path}", hint="Pass a .csv or .jsonl file.", path=str(path)
-        ) from None
-    except OSError as error:
-        raise InputRefused(f"cannot read {path}: {error.strerror}", hint=_SHAPE) from error
-    except UnicodeDecodeError as error:
-        raise InputRefused(
-            f"{path} is not UTF-8: {error.reason}", hint="Save it as UTF-8."
-        ) from None
-    except csv.Error as error:
-        raise InputRefused(f"{path} is not a CSV: {error}", hint=_SHAPE) from None
+    examples: list[Example] = []
+    for row in columns.read(path):
+        if len(examples) == MOST_EXAMPLES:
+            raise InputRefused(
+                f"{path} has more than {MOST_EXAMPLES} examples", hint="Take a sample of them."
+            )
+        examples.append(Example(row.text("text"), row.index("label", labels), row.line))
     if not examples:
         raise InputRefused(f"{path} has no examples", hint=_SHAPE)
     return examples
@@ -162,66 +142,3 @@ def _labels(manifest: Manifest) -> tuple[str, ...]:
             hint="Leave --data out: the goldens are replayed all the same.",
         )
     return manifest.labels
-
-
-def _csv_rows(file: IO[str], path: Path) -> Iterator[tuple[int, Any, Any]]:
-    rows = csv.DictReader(_lines(file, path), strict=True)
-    if not {"text", "label"} <= set(rows.fieldnames or ()):
-        raise InputRefused(f"{path} has no columns text and label", hint=_SHAPE)
-    for row in rows:
-        yield rows.line_num, row["text"], row["label"]
-
-
-def _json_rows(file: IO[str], path: Path) -> Iterator[tuple[int, Any, Any]]:
-    for number, line in enumerate(_lines(file, path), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
-            row = None
-        if not isinstance(row, dict):
-            raise InputRefused(f"{path}, line {number}: not a JSON object", hint=_SHAPE)
-        yield number, row.get("text"), row.get("label")
-
-
-def _lines(file: IO[str], path: Path) -> Iterator[str]:
-    """The file's lines, none so long that it fills the memory."""
-    number = 0
-    while line := file.readline(_LONGEST_LINE + 1):
-        number += 1
-        if len(line) > _LONGEST_LINE:
-            raise InputRefused(
-                f"{path}, line {number}: longer than a million characters", hint=_SHAPE
-            )
-        yield line
-
-
-def _bounded(rows: Iterator[tuple[int, Any, Any]], path: Path) -> Iterator[tuple[int, Any, Any]]:
-    for count, row in enumerate(rows):
-        if count == MOST_EXAMPLES:
-            raise InputRefused(
-                f"{path} has more than {MOST_EXAMPLES} examples", hint="Take a sample of them."
-            )
-        yield row
-
-
-def _text(text: Any, path: Path, line: int) -> str:
-    if not isinstance(text, str) or not text.strip():
-        raise InputRefused(f"{path}, line {line}: it has no text", hint=_SHAPE)
-    return text
-
-
-def _index(label: Any, labels: tuple[str, ...], path: Path, line: int) -> int:
-    """A label's index, from its name or from a number."""
-    if isinstance(label, str) and label in labels:
-        return labels.index(label)
-    words = str(label) if isinstance(label, int) and not isinstance(label, bool) else label
-    if isinstance(words, str) and words.isascii() and words.isdigit() and len(words) < 10:
-        index = int(words)
-        if index < len(labels):
-            return index
-    raise InputRefused(
-        f"{path}, line {line}: unknown label {str(label)[:60]!r}",
-        hint=f"Labels: {', '.join(labels[:20])}{', ...' if len(labels) > 20 else ''}.",
-    )

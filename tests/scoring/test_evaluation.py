@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgekit import columns
 from edgekit.api.eval import evaluate
 from edgekit.errors import InputRefused, SpecError, Unavailable
 from edgekit.runtime.encode import Inputs
-from edgekit.scoring import columns, document, gates, journal, saved
+from edgekit.scoring import document, gates, journal, saved
 from edgekit.scoring import evaluation as scoring
 from edgekit.scoring.contestants import Contestant, named_apart, of_bundle
 from edgekit.scoring.evaluation import Options

@@ -45,17 +45,17 @@ def test_a_label_that_is_a_number_is_a_name_first(classifier: Manifest, tmp_path
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("a.csv", "text;label\nx;positive\n", "no columns text and label"),
+        ("a.csv", "text;label\nx;positive\n", "text is missing"),
         ("a.csv", "text,label\n", "no examples"),
-        ("a.csv", "", "no columns text and label"),
-        ("a.csv", "text,label\nfine\n", "line 2: unknown label 'None'"),
-        ("a.csv", "text,label\n   ,positive\n", "line 2: it has no text"),
-        ("a.csv", 'text,label\n"open,positive\n', "not a CSV"),
-        ("a.csv", "text,label\nx,3\n", "unknown label '3'"),
-        ("a.csv", "text,label\nx,-1\n", "unknown label '-1'"),
+        ("a.csv", "", "no examples"),
+        ("a.csv", "text,label\nfine\n", "line 2: 2 columns are named"),
+        ("a.csv", "text,label\n   ,positive\n", "line 2): text is str"),
+        ("a.csv", 'text,label\n"open,positive\n', "not a table"),
+        ("a.csv", "text,label\nx,3\n", "label is str '3'"),
+        ("a.csv", "text,label\nx,-1\n", "label is str '-1'"),
         ("a.jsonl", "[]\n", "line 1: not a JSON object"),
-        ("a.jsonl", '{"text": "x", "label": true}\n', "line 1: unknown label 'True'"),
-        ("a.jsonl", '\n{"text": 3, "label": 0}\n', "line 2: it has no text"),
+        ("a.jsonl", '{"text": "x", "label": true}\n', "line 1): label is bool 'True'"),
+        ("a.jsonl", '\n{"text": 3, "label": 0}\n', "line 2): text is int"),
         ("a.jsonl", "{" * 100_000, "line 1: not a JSON object"),
         ("a.jsonl", '{"text": "' + "x" * 1_100_000 + '", "label": 0}', "million characters"),
     ],
@@ -74,7 +74,7 @@ def test_other_refusals(
     path = tmp_path / "a.csv"
     refused(InputMissing, 66, "no such file", lambda: labelled.read(path, classifier))
     refused(
-        SpecError, 64, "neither .csv nor", lambda: labelled.read(tmp_path / "a.xls", classifier)
+        SpecError, 64, "none of .jsonl, .csv", lambda: labelled.read(tmp_path / "a.xls", classifier)
     )
     path.write_bytes(b"text,label\n\xff\xfe,positive\n")
     refused(InputRefused, 65, "not UTF-8", lambda: labelled.read(path, classifier))

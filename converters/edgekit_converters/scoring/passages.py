@@ -11,9 +11,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from edgekit import columns
+from edgekit.columns import Row
 from edgekit.errors import InputRefused, SpecError
-from edgekit.scoring import columns, flips
-from edgekit.scoring.columns import Row
+from edgekit.scoring import flips
 from edgekit.scoring.document import Board, Standing
 from edgekit.scoring.journal import FINE, LEFT_OUT, Entry, numbers
 from edgekit.scoring.kinds import Mark

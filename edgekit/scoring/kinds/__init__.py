@@ -22,10 +22,10 @@ from functools import cache
 from pathlib import Path
 from typing import Protocol, cast
 
+from edgekit.columns import Row
 from edgekit.errors import InputRefused, SpecError, Unsupported
 from edgekit.runtime import Floats
 from edgekit.runtime.encode import Encoder, Inputs
-from edgekit.scoring.columns import Row
 from edgekit.scoring.metrics import Metric
 from edgekit.tasks import Context, Task
 

@@ -12,8 +12,8 @@ import string
 from collections import Counter
 from collections.abc import Sequence
 
+from edgekit.columns import Row
 from edgekit.scoring.asking import answered
-from edgekit.scoring.columns import Row
 from edgekit.scoring.kinds import Asked, Mark, Scoring
 from edgekit.scoring.metrics import Metric, mean_of
 from edgekit.tasks import Context, Query

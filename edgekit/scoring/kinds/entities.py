@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from edgekit.columns import Row
 from edgekit.scoring.asking import passed
-from edgekit.scoring.columns import Row
 from edgekit.scoring.kinds import Asked, Mark, Scoring, require_labels
 from edgekit.scoring.metrics import Metric, mean_of, ratio_of
 from edgekit.tasks import Context, Query, Run

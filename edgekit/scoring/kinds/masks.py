@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from edgekit.columns import Row
 from edgekit.errors import SpecError
 from edgekit.runtime.encode import unpad
-from edgekit.scoring.columns import Row
 from edgekit.scoring.kinds import Asked, Mark, Scoring
 from edgekit.scoring.metrics import Metric, perplexity, ratio_of
 from edgekit.tasks import Context

@@ -6,8 +6,8 @@ from functools import partial
 
 import numpy as np
 
+from edgekit.columns import Row
 from edgekit.scoring.asking import answered
-from edgekit.scoring.columns import Row
 from edgekit.scoring.kinds import Asked, Mark, Scoring, require_labels
 from edgekit.scoring.metrics import Matrix, Metric, Weights
 from edgekit.tasks import Context, Query

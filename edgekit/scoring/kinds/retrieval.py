@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from edgekit.columns import Row
 from edgekit.scoring.asking import answered
-from edgekit.scoring.columns import Row
 from edgekit.scoring.kinds import Asked, Mark, Scoring
 from edgekit.scoring.kinds.similarity import cosine
 from edgekit.scoring.metrics import Metric, mean_of

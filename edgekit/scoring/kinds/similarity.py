@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from edgekit.columns import Row
 from edgekit.scoring.asking import answered
-from edgekit.scoring.columns import Row
 from edgekit.scoring.kinds import Asked, Mark, Scoring
 from edgekit.scoring.metrics import Matrix, Metric, Weights
 from edgekit.tasks import Context, Query

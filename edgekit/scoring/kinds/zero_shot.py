@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from edgekit.columns import Row
 from edgekit.scoring.asking import answered
-from edgekit.scoring.columns import Row
 from edgekit.scoring.kinds import Asked, Mark, Scoring
 from edgekit.scoring.metrics import Metric, mean_of
 from edgekit.tasks import Context, Query

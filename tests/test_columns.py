@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from edgekit import columns
+from edgekit.columns import Row
 from edgekit.errors import InputMissing, InputRefused, SpecError, Unsupported
-from edgekit.scoring import columns, kinds
-from edgekit.scoring.columns import Row
+from edgekit.scoring import kinds
 from tests.support.refusals import refused, unreadable
 
 ROW = Row(3, 5, {"text": "so so", "label": "god", "score": "1.5", "many": '["a", "b"]'}, "x.csv")
