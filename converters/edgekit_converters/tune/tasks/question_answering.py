@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
-import string
-from collections import Counter
 from typing import Any
 
 import numpy as np
 import torch
 from datasets import Dataset
 
+from edgekit.scoring.kinds.answers import f1, normalised
 from edgekit.tasks import Context, Query, Run
 from edgekit.tasks.question_answering import answer
 from edgekit_converters.training.data import Data
@@ -20,7 +18,6 @@ from edgekit_converters.tune.tasks import Batch, Coding, Collator, Columns
 AUTO_CLASS = "AutoModelForQuestionAnswering"
 PEFT_TASK = "QUESTION_ANS"
 _OVERLAP = 128
-_ARTICLES = re.compile(r"\b(a|an|the)\b")
 
 
 def settings(data: Data, config: Any) -> dict[str, Any]:
@@ -113,8 +110,8 @@ def measured(model: Any, rows: Dataset, coding: Coding) -> dict[str, float]:
             runs.setdefault(key, []).append(run)
             truth[key] = row["answers"]
     scores = [_scores(_best(key, found), truth[key]) for key, found in runs.items()]
-    exact, f1 = np.mean(scores, axis=0)
-    return {"exact": float(exact), "f1": float(f1)}
+    exact, overlap = np.mean(scores, axis=0)
+    return {"exact": float(exact), "f1": float(overlap)}
 
 
 def _best(key: tuple[str, str], runs: list[Run]) -> str:
@@ -126,20 +123,6 @@ def _best(key: tuple[str, str], runs: list[Run]) -> str:
 
 
 def _scores(given: str, truth: list[str]) -> tuple[float, float]:
-    return max((_exact_and_f1(given, one) for one in truth or [""]), key=lambda pair: pair[1])
-
-
-def _exact_and_f1(given: str, wanted: str) -> tuple[float, float]:
-    one, other = _words(given), _words(wanted)
-    if not one or not other:
-        return float(one == other), float(one == other)
-    shared = sum((Counter(one) & Counter(other)).values())
-    precision, recall = shared / len(one), shared / len(other)
-    f1 = 2 * precision * recall / (precision + recall) if shared else 0.0
-    return float(one == other), f1
-
-
-def _words(text: str) -> list[str]:
-    """Lower-case words without punctuation and articles."""
-    plain = text.lower().translate(str.maketrans("", "", string.punctuation))
-    return _ARTICLES.sub(" ", plain).split()
+    wanted = truth or [""]
+    exact = any(normalised(given) == normalised(one) for one in wanted)
+    return float(exact), max(f1(given, one) for one in wanted)
