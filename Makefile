@@ -22,7 +22,7 @@ help:
 	@echo 'make demo-distill'
 	@echo '               half the layers of the embedded model, trained and exported; a quarter of an hour'
 	@echo 'make demo-tasks'
-	@echo '               three task packs: fine-tuned, exported, their artifacts scored; some minutes'
+	@echo '               four task packs: fine-tuned, exported, their artifacts scored; some minutes'
 	@echo 'make test      run the tests; those that need adb, Maven or an arm64 emulator are skipped'
 	@echo '               where it is missing'
 	@echo 'make test-slow the tests that build large artifacts, or very many small ones'
