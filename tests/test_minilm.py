@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,12 @@ from edgekit import Bundle
 from edgekit.errors import TextRefused
 from edgekit.parity import cosines
 from edgekit_converters.evaluate.samples import evaluation
+from tests.conftest import Program
+from tests.device.conftest import arm64_onnx_runner, arm64_runner
+from tests.support.phone import AdbServer, ScriptedPhone
+from tests.support.phone.fixtures import adb_server, make_phone, phone
+
+__all__ = ["adb_server", "arm64_onnx_runner", "arm64_runner", "make_phone", "phone"]
 
 pytestmark = pytest.mark.slow
 
@@ -143,3 +150,41 @@ def test_verify(minilm: Bundle) -> None:
     assert [hop.hop for hop in hops] == ["executorch", "onnx"]
     assert all(hop.passed for hop in hops)
     assert all(hop.same_artifact == 1.0 for hop in hops)
+
+
+@pytest.mark.arm64
+def test_it_gives_the_same_answers_on_a_phone(
+    edgekit: Program,
+    adb_server: AdbServer,
+    phone: ScriptedPhone,
+    minilm: Bundle,
+    arm64_runner: Path,
+    arm64_onnx_runner: Path,
+) -> None:
+    done = edgekit("test", minilm.path, "--json", env=adb_server.environment)
+    assert done.returncode == 0, done.stderr
+    (place,) = json.loads(done.stdout)["places"]
+    assert {check["artifact"]: check["status"] for check in place["checks"]} == {
+        "model.pte": "passed",
+        "model.onnx": "passed",
+    }
+    assert phone.files() == []
+
+
+@pytest.mark.arm64
+def test_a_quick_bench_of_it_on_a_phone(
+    edgekit: Program,
+    adb_server: AdbServer,
+    phone: ScriptedPhone,
+    minilm: Bundle,
+    arm64_runner: Path,
+) -> None:
+    words = ("--quick", "--runtime", "executorch", "--lengths", "16", "--threads", "1")
+    done = edgekit(
+        "bench", minilm.path, *words, "--cooldown", "0", "--json", env=adb_server.environment
+    )
+    assert done.returncode == 0, done.stderr
+    record = json.loads(done.stdout)
+    assert (record["complete"], record["place_kind"]) == (True, "phone")
+    assert [row["n"] >= 5 for row in record["summary"]["latency"]] == [True]
+    assert phone.files() == []

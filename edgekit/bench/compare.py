@@ -115,7 +115,9 @@ def _differences(first: Record, second: Record) -> list[str]:
     ours, theirs = machine(first.environment), machine(second.environment)
     for name in sorted(ours.keys() | theirs.keys()):
         if ours.get(name) != theirs.get(name):
-            found.append(f"{name} is {_told(ours.get(name))} and {_told(theirs.get(name))}")
+            absent = "none" if name == "app" else "not told"
+            told = (_told(ours.get(name), absent), _told(theirs.get(name), absent))
+            found.append(f"{name} is {told[0]} and {told[1]}")
     for name, a, b in (
         ("lengths", first.plan.lengths, second.plan.lengths),
         ("threads", _threads(first), _threads(second)),
@@ -218,8 +220,8 @@ def _warm(blocks: Sequence[Block]) -> list[Floats]:
     return [np.array(b.warm_loads_ms) for b in blocks if b.warm_loads_ms]
 
 
-def _told(value: Any) -> str:
-    return "not told" if value is None else str(value)[:60]
+def _told(value: Any, absent: str) -> str:
+    return absent if value is None else str(value)[:60]
 
 
 def _list(values: Sequence[Any]) -> str:

@@ -20,6 +20,7 @@ from edgekit.bench.schedule import Request
 from edgekit.bench.summary import summarise
 from edgekit.bench.where import OpenPlace
 from edgekit.device.places import Place
+from edgekit.device.places.app import AppPlace
 from edgekit.device.places.phone import PhonePlace
 from edgekit.errors import EdgekitError, OutputExists, SpecError
 from edgekit.stages import ProgressCallback, Stages
@@ -121,7 +122,7 @@ def _prepare(place: Place, planned: Plan, entries: Sequence[Entry], scratch: Pat
                 inputs.write(scratch / stored, entry, length)
                 files[stored] = scratch / stored
             streams[name, length] = stored
-    if isinstance(place, PhonePlace):
+    if isinstance(place, PhonePlace | AppPlace):
         sizes = {name: path.stat().st_size for name, path in files.items()}
         place.require_room(sizes, list(dict.fromkeys(runtime for runtime, _ in models.values())))
     place.put(files)

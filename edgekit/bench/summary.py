@@ -17,6 +17,7 @@ from edgekit.bench.verdict import FLOOR, QUICK_FLOOR, Verdict, judge
 
 EMULATED = "emulated: not a speed"
 HOST = "measured on this computer: not a phone's speed"
+IN_APP = "inside an app: copies in and out of Java are timed too, and no load is cold"
 
 
 def summarise(record: Record) -> dict[str, Any]:
@@ -35,7 +36,8 @@ def conditions(record: Record) -> str:
     """What may be concluded from the times, in a few words; empty for a phone and a full run."""
     words = {"emulated": EMULATED, "host": HOST}.get(record.place_kind, "")
     quick = "quick run: not for decisions" if record.plan.quick else ""
-    return "; ".join(part for part in (words, quick) if part)
+    app = IN_APP if record.environment.get("app") is not None else ""
+    return "; ".join(part for part in (words, app, quick) if part)
 
 
 def floor_of(*records: Record) -> float:

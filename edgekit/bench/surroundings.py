@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 # What makes two phones, or two computers, the same machine for a comparison.
-MACHINE = ("manufacturer", "model", "soc", "machine", "processors")
+MACHINE = ("manufacturer", "model", "soc", "machine", "processors", "app")
 _GIT_SECONDS = 5.0
 
 

@@ -13,6 +13,7 @@ from edgekit.bench import where
 from edgekit.bench.experiment import bench as measure
 from edgekit.cli import bench_options, bench_view
 from edgekit.cli.output import Output
+from edgekit.device.places import app as apps
 from edgekit.errors import RegressionFound
 
 
@@ -22,6 +23,7 @@ def bench(
     bundles: tuple[str, ...],
     serial: str | None,
     place: str,
+    app: str | None,
     runtimes: tuple[str, ...] | None,
     threads: tuple[int, ...] | None,
     cores: tuple[int, ...] | None,
@@ -55,7 +57,7 @@ def bench(
         lengths=lengths,
         threads=threads,
         cores=cores,
-        runtimes=runtimes,
+        runtimes=runtimes or (apps.RUNTIMES if app is not None else None),
         seed=seed,
         cooldown=cooldown,
         tokens=tokens,
@@ -64,7 +66,7 @@ def bench(
         record = measure(
             [Path(bundle) for bundle in bundles],
             asked,
-            where.opener(place, serial),
+            where.opener(place, serial, app),
             path,
             force=force,
             resume=resume is not None,

@@ -17,6 +17,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from edgekit.device import faults
 from edgekit.device.protocol import clean
@@ -105,7 +106,12 @@ class Adb:
         return reply
 
     def start(
-        self, words: Sequence[str], *, serial: str | None = None, listen: bool = True
+        self,
+        words: Sequence[str],
+        *,
+        serial: str | None = None,
+        listen: bool = True,
+        into: IO[bytes] | None = None,
     ) -> subprocess.Popen[bytes]:
         """Start adb and leave the waiting to the caller, who also ends it.
 
@@ -113,6 +119,7 @@ class Adb:
             words: adb's own words.
             serial: the phone that it is about.
             listen: take its stdout; else it is dropped. Stderr is always taken.
+            into: a file that takes its stdout instead.
 
         Raises:
             AdbMissing: the program cannot be started.
@@ -126,7 +133,7 @@ class Adb:
                 command,
                 env=self.variables(),
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE if listen else subprocess.DEVNULL,
+                stdout=into or (subprocess.PIPE if listen else subprocess.DEVNULL),
                 stderr=subprocess.PIPE,
                 # Ctrl-C is for us to handle; a half-finished restore would be worse.
                 start_new_session=True,

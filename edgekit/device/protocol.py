@@ -74,6 +74,7 @@ _CLASSES: dict[str, type[EdgekitError]] = {
     "inputs": InputRefused,
     "job": SpecError,
     "missing": InputMissing,
+    "model": InputRefused,
     "output": CannotWrite,
     "storage-full": StorageFull,
 }

@@ -30,7 +30,8 @@ def pull(adb: Adb, shell: Shell, path: str, into: Path, *, most: int) -> None:
     Args:
         adb: the program that copies.
         shell: of the phone.
-        path: absolute path on the phone.
+        path: on the phone, absolute; or in the folder that the shell starts in, when that works
+            within a program whose files ``adb pull`` may not read.
         into: local file; replaced when it exists.
         most: bytes that are taken.
 
@@ -50,7 +51,7 @@ def pull(adb: Adb, shell: Shell, path: str, into: Path, *, most: int) -> None:
     require_space(into.parent, size)
     part = into.with_name(f"{into.name}{PART}")
     try:
-        reply = _received(adb, shell.serial, path, part, size)
+        reply = _received(adb, shell, path, part, size)
         if reply.status != 0:
             raise adb.failure(["pull"], reply, shell.serial)
         there = digests(shell, [path], size)
@@ -86,10 +87,18 @@ def _remote_size(shell: Shell, path: str) -> int:
     return int(digits)
 
 
-def _received(adb: Adb, serial: str, path: str, part: Path, size: int) -> Reply:
+def _started(adb: Adb, shell: Shell, path: str, part: Path) -> subprocess.Popen[bytes]:
+    if not shell.within:
+        return adb.start(["pull", path, str(part)], serial=shell.serial, listen=False)
+    with as_write_errors(part), part.open("wb") as file:
+        # exec-out: the bytes as they are, on phones whose shell is a terminal too.
+        return adb.start(["exec-out", shell.line(["cat", path])], serial=shell.serial, into=file)
+
+
+def _received(adb: Adb, shell: Shell, path: str, part: Path, size: int) -> Reply:
     """Let adb write ``part``, and stop it when more comes than the phone announced."""
     deadline = time.monotonic() + 60 + size / SLOWEST_LINK
-    with adb.start(["pull", path, str(part)], serial=serial, listen=False) as process:
+    with _started(adb, shell, path, part) as process:
         try:
             while True:
                 try:

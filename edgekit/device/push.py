@@ -11,8 +11,10 @@ import hashlib
 import os
 import posixpath
 import re
+import threading
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,7 +102,8 @@ def push(adb: Adb, shell: Shell, files: Mapping[str, Path], folder: str) -> Push
         shell.run(["mkdir", "-p", part])
     for name in missing:
         _send(adb, shell, files[name], posixpath.join(part, name), sizes[name])
-    _settle(shell, folder, {n: there.wanted[n] for n in missing}, sorted(there.parts), need)
+    sent = {name: there.wanted[name].result() for name in missing}
+    _settle(shell, folder, sent, sorted(there.parts), need)
     return Pushed(
         files=len(files),
         bytes=sum(sizes.values()),
@@ -202,11 +205,12 @@ def free_bytes(shell: Shell) -> int | None:
 class _There:
     """What is on the phone: names whose content is there, or still in ``.part``; other files.
 
-    ``wanted`` are the hashes of the files here, of the kind that the phone can make.
+    ``wanted`` are the hashes of the files here, of the kind that the phone can make; those of files
+    that the phone has nothing of are made while they travel.
     """
 
     checksum: str
-    wanted: dict[str, str]
+    wanted: dict[str, Future[str]]
     whole: set[str]
     parts: set[str]
     stale: list[str]
@@ -216,12 +220,31 @@ def _present(shell: Shell, folder: str, files: Mapping[str, Path], size: int) ->
     paths = {posixpath.join(folder, name): name for name in files}
     parts = {posixpath.join(folder, PART, name): name for name in files}
     there = digests(shell, [*paths, *parts], 2 * size, check=False)
-    wanted = {name: local_digest(path, there.checksum) for name, path in files.items()}
-    whole = {name for path, name in paths.items() if there.found.get(path) == wanted[name]}
-    left = {name for path, name in parts.items() if there.found.get(path) == wanted[name]}
     named = {**paths, **parts}
-    stale = [path for path, digest in there.found.items() if digest != wanted[named[path]]]
+    known = {named[path] for path in there.found}
+    # What the phone has something of is hashed first: it decides what travels.
+    first = sorted(files, key=lambda name: name not in known)
+    wanted = _hashes({name: files[name] for name in first}, there.checksum)
+    right = {path for path, digest in there.found.items() if digest == wanted[named[path]].result()}
+    whole = {name for path, name in paths.items() if path in right}
+    left = {name for path, name in parts.items() if path in right}
+    stale = [path for path in there.found if path not in right]
     return _There(there.checksum, wanted, whole, left - whole, stale)
+
+
+def _hashes(files: Mapping[str, Path], checksum: str) -> dict[str, Future[str]]:
+    """Hashes of files here, one after the other on a thread that nobody has to wait for."""
+    wanted: dict[str, Future[str]] = {name: Future() for name in files}
+
+    def work() -> None:
+        for name, path in files.items():
+            try:
+                wanted[name].set_result(local_digest(path, checksum))
+            except Exception as error:
+                wanted[name].set_exception(error)
+
+    threading.Thread(target=work, name="edgekit-hash", daemon=True).start()
+    return wanted
 
 
 def _part(path: str) -> str:

@@ -14,7 +14,9 @@ import platform
 import posixpath
 import re
 import secrets
+import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +34,7 @@ _AWAKE = 7
 _STALE_SECONDS = 24 * 3600
 _YOUNG_SECONDS = 60
 _CLEANING_SECONDS = 10.0
+_LATE_SECONDS = 0.3
 _TOKEN = re.compile(r"[0-9a-f]{12}")
 _HEADER = "edgekit-session 1"
 
@@ -119,13 +122,23 @@ class Session:
         if not self._open:
             return
         self._open = False
+        # Ctrl-C or SIGTERM, which may have ended an adb in the middle of a copy.
+        failure = sys.exc_info()[1]
+        stopped = failure is not None and not isinstance(failure, Exception)
         with contextlib.suppress(EdgekitError):
             if self._note is not None:
                 self._restore(self._note)
             if not self._keep:
-                self._quick("rm", "-rf", self.folder)
-                # Refused while others are at work in it.
-                self._quick("rmdir", ROOT, check=False)
+                self._sweep()
+                if stopped:
+                    # What adb's server had in its hands arrives late, and makes the folder anew.
+                    time.sleep(_LATE_SECONDS)
+                    self._sweep()
+
+    def _sweep(self) -> None:
+        self._quick("rm", "-rf", self.folder)
+        # Refused while others are at work in it.
+        self._quick("rmdir", ROOT, check=False)
 
     def _settle_leftovers(self) -> bool:
         """Whether another session is alive; the folders of dead ones are adopted or removed."""

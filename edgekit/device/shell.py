@@ -58,11 +58,14 @@ class Shell:
     Attributes:
         adb: the program that reaches it.
         serial: the phone.
+        within: the words of a program on the phone that starts another, such as ``run-as APP``;
+            every command is started by it.
     """
 
-    def __init__(self, adb: Adb, serial: str) -> None:
+    def __init__(self, adb: Adb, serial: str, *, within: Sequence[str] = ()) -> None:
         self.adb = adb
         self.serial = serial
+        self.within = tuple(within)
 
     @cached_property
     def features(self) -> frozenset[str]:
@@ -106,7 +109,7 @@ class Shell:
                 that of ``faults``, ``Unsupported`` for a command that the phone does not have.
         """
         mark = secrets.token_hex(12)
-        line = f"{self._line(words, cwd)}; echo {mark}$?"
+        line = f"{self.line(words, cwd)}; echo {mark}$?"
         reply = self.adb.run(
             ["shell", line], serial=self.serial, timeout=timeout, check=False, most=most
         )
@@ -134,7 +137,7 @@ class Shell:
         ``shell_v2`` adb always ends with 0, stderr is dropped (it would be mixed into stdout), and
         the last line of stdout is ``{"event":"exit","status":N}``.
         """
-        line = self._line(words, cwd)
+        line = self.line(words, cwd)
         if not self.splits:
             line += """ 2>/dev/null; echo '{"event":"exit","status":'$?'}'"""
         return self.adb.argv(["shell", line], self.serial)
@@ -201,10 +204,18 @@ class Shell:
         reply = self.adb.run(["get-state"], serial=self.serial, timeout=5, check=False)
         return clean(reply.text, most=40) if reply.status == 0 else ""
 
-    def _line(self, words: Sequence[str], cwd: str | None) -> str:
+    def line(self, words: Sequence[str], cwd: str | None = None) -> str:
+        """The command as one line for the phone's shell.
+
+        Raises:
+            SpecError: there are no words, or too many of them.
+        """
         if not words:
             raise SpecError("no command to run on the phone")
         line = join(words) if cwd is None else f"cd {quote(cwd)} && {join(words)}"
+        if self.within:
+            # A shell of its own, for what is not found to be told with a shell's status.
+            line = join([*self.within, "sh", "-c", line])
         if len(line.encode("utf-8", "surrogateescape")) > _LONGEST_COMMAND:
             raise SpecError(f"a command of more than {_LONGEST_COMMAND} bytes: {clean(line, 80)}")
         return line

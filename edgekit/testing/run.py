@@ -10,6 +10,7 @@ from typing import Literal, get_args
 
 from edgekit.device import adb as adb_program
 from edgekit.device import inventory
+from edgekit.device.app import check_package
 from edgekit.device.places import Kind, Place
 from edgekit.errors import SpecError
 from edgekit.stages import ProgressCallback, Stages
@@ -31,6 +32,7 @@ class Request:
         place: where to test.
         serial: which phone.
         every: all phones that adb lists.
+        app: run inside this app of the phone, by its runner.
         runtimes: which artifacts; None for all whose runner is built.
         data: a labelled file.
         wait: seconds to wait for a phone.
@@ -41,6 +43,7 @@ class Request:
     place: PlaceName = "phone"
     serial: str | None = None
     every: bool = False
+    app: str | None = None
     runtimes: tuple[str, ...] | None = None
     data: Path | None = None
     wait: float = 0.0
@@ -52,6 +55,8 @@ class Request:
         made = [str(folder.absolute()), "--timeout", str(self.timeout), "--wait", str(self.wait)]
         if self.runtimes is not None:
             made += ["--runtime", ",".join(self.runtimes)]
+        if self.app is not None:
+            made += ["--app", self.app]
         if self.data is not None:
             made += ["--data", str(self.data.absolute())]
         return [*made, *(["--keep"] if self.keep else [])]
@@ -79,7 +84,7 @@ def check_bundle(
     _refuse_contradictions(request)
     plan = prepare(folder, request.runtimes, request.data)
     machine = platform.machine() if request.place == "host" else "aarch64"
-    chosen = ready(plan, machine, request.runtimes)
+    chosen = ready(plan, machine, request.runtimes, in_app=request.app is not None)
     if request.every:
         return _everywhere(folder, request, progress)
     stages = Stages(steps(plan, chosen), progress)
@@ -115,6 +120,11 @@ def _opener(request: Request) -> Callable[[], Place]:
         from edgekit.device.places.emulated import open_emulated
 
         return open_emulated
+    if request.app is not None:
+        from edgekit.device.places.app import open_app
+
+        package = request.app
+        return lambda: open_app(package, request.serial, wait=request.wait, keep=request.keep)
     from edgekit.device.places.phone import open_phone
 
     return lambda: open_phone(request.serial, wait=request.wait, keep=request.keep)
@@ -123,10 +133,13 @@ def _opener(request: Request) -> Callable[[], Place]:
 def _refuse_contradictions(request: Request) -> None:
     if request.place not in PLACES:
         raise SpecError(f"unknown place {request.place!r}", hint=f"Places: {', '.join(PLACES)}.")
+    if request.app is not None:
+        check_package(request.app)
     if request.every and request.serial is not None:
         raise SpecError("--all and --serial contradict each other", hint="Give one of them.")
-    if request.place != "phone" and (request.every or request.serial or request.keep):
+    of_phones = request.every or request.serial or request.keep or request.app
+    if request.place != "phone" and of_phones:
         raise SpecError(
-            f"--serial, --all and --keep are about phones, not about {request.place}",
+            f"--serial, --all, --app and --keep are about phones, not about {request.place}",
             hint="Leave them out, or use --place phone.",
         )

@@ -14,7 +14,8 @@ from typing import cast
 from edgekit.bundle.manifest import ArtifactInfo
 from edgekit.device import runner
 from edgekit.device.job import Runtime
-from edgekit.device.places import Kind, Place
+from edgekit.device.places import Kind, Place, app
+from edgekit.device.places.app import AppPlace
 from edgekit.device.places.phone import PhonePlace
 from edgekit.device.protocol import Event
 from edgekit.errors import EdgekitError, InputRefused, InternalError, Unavailable, Unsupported
@@ -36,12 +37,15 @@ class Ready:
     missing: dict[str, str]
 
 
-def ready(plan: Plan, machine: str, asked: Sequence[str] | None = None) -> Ready:
+def ready(
+    plan: Plan, machine: str, asked: Sequence[str] | None = None, *, in_app: bool = False
+) -> Ready:
     """Sort a plan's artifacts by whether they can run on ``machine``.
 
     Args:
         plan: what to test.
         machine: ``aarch64`` or ``x86_64``.
+        in_app: an app's runner is to run them, and none of ours.
         asked: runtimes that the user named: each of them must be able to run.
 
     Raises:
@@ -50,7 +54,10 @@ def ready(plan: Plan, machine: str, asked: Sequence[str] | None = None) -> Ready
     missing: dict[str, Unavailable] = {}
     for artifact in plan.artifacts:
         try:
-            runner.built(machine, artifact.runtime)
+            if in_app:
+                app.require(artifact.runtime)
+            else:
+                runner.built(machine, artifact.runtime)
         except Unavailable as lack:
             missing[artifact.runtime] = lack
     refused = [lack for name, lack in missing.items() if name in (asked or ())]
@@ -90,7 +97,7 @@ def visit(
             place = opener()
         with place:
             _describe(made, place)
-            if isinstance(place, PhonePlace):
+            if isinstance(place, PhonePlace | AppPlace):
                 _look(place, plan, chosen)
             _Tester(place, plan, timeout, stages, made).run(chosen)
             _describe(made, place)
@@ -125,13 +132,13 @@ def _sets(plan: Plan) -> tuple[Samples, ...]:
 def _describe(made: Visit, place: Place) -> None:
     made.place = place.name
     made.environment = place.environment()
-    if isinstance(place, PhonePlace):
+    if isinstance(place, PhonePlace | AppPlace):
         made.serial = place.serial
         made.copied = place.copied()
         made.remarks = list(place.session.remarks)
 
 
-def _look(phone: PhonePlace, plan: Plan, chosen: Ready) -> None:
+def _look(phone: PhonePlace | AppPlace, plan: Plan, chosen: Ready) -> None:
     """Room for all of the visit, and what is worth a remark, before anything is copied."""
     sizes = {
         model_name(item): (plan.folder / item.file).stat().st_size for item in chosen.artifacts

@@ -9,6 +9,7 @@ import pytest
 
 from edgekit.android import checks, maven, project, signing, template
 from edgekit.android.apk import Apk
+from edgekit.device import stream
 from edgekit.errors import CheckFailed, InputRefused
 from tests.android import jobs
 from tests.android.conftest import DEMO, ROOT, Outcome
@@ -66,7 +67,7 @@ def test_the_runner_speaks_the_protocol_of_phones(
     kinds = [event["event"] for event in said]
     assert kinds[0] == "hello"
     assert kinds[-1] == "done"
-    assert said[0]["protocol"] == 2
+    assert said[0]["protocol"] == 3
     assert {"environment", "loaded", "memory"} <= set(kinds)
     if mode == "load":
         assert [event["cold"] for event in said if event["event"] == "loaded"] == [True, False] * 3
@@ -74,6 +75,40 @@ def test_the_runner_speaks_the_protocol_of_phones(
         rounds = 1 if mode == "goldens" else 3
         assert said[-1]["samples"] == kinds.count("sample") == 8 * rounds
         assert jobs.worst_difference(expectations / "jobs", mode, tiny_bundle) < 1e-5
+
+
+@pytest.mark.parametrize("mode", jobs.DECODER_MODES)
+def test_the_runner_reads_decoders(
+    outcomes: dict[str, Outcome], expectations: Path, mode: str
+) -> None:
+    assert not outcomes["RunnerTest.everyModeOfADecoderRunsToItsEnd"].problem
+    folder, bundle = expectations / "jobs", expectations / "decoder/bundle"
+    said = jobs.events(folder, f"decoder-{mode}")
+    kinds = [event["event"] for event in said]
+    assert (kinds[0], kinds[-1]) == ("hello", "done")
+    assert {"environment", "loaded", "memory"} <= set(kinds)
+    if mode == "goldens":
+        assert jobs.decoder_difference(folder, bundle) < 1e-4
+        assert kinds.count("sample") == len(jobs.PASSAGES)
+    elif mode == "load":
+        loads = [event for event in said if event["event"] == "loaded"]
+        assert [event["cold"] for event in loads] == [True, False] * 2
+        assert all(event["first_ms"] > 0 for event in loads)
+    else:
+        wanted = jobs.greedy_answers(bundle)
+        assert [ids.tolist()[0] for [ids] in stream.read(folder / "decoder-generate/outputs")] == (
+            wanted
+        )
+        told = [event for event in said if event["event"] == "answer"]
+        assert [(one["round"], one["index"]) for one in told] == [
+            (r, i) for r in (0, 1) for i in range(3)
+        ]
+        for one in told:
+            assert one["ids"] == wanted[one["index"]]
+            assert one["ended_by"] == "length"
+            assert 0 < one["prefill_ms"] <= one["first_ms"]
+            assert len(one["step_ms"]) == jobs.TOKENS - 1
+            assert min(one["step_ms"]) <= one["step_p50_ms"] <= one["step_p95_ms"]
 
 
 @pytest.mark.slow

@@ -67,6 +67,7 @@ def expectations(
     jobs.write(made / "jobs", tiny_bundles["sentence-similarity"])
     decoder_expectations.write(made / "decoder", decoder_expectations.bundle(home / "decoder"))
     bundles["text-generation"] = made / "decoder/bundle"
+    jobs.write_decoder(made / "jobs", made / "decoder/bundle")
     for task, path in bundles.items():
         shutil.copytree(path, made / "assets/edgekit" / task)
     return made

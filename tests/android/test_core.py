@@ -21,6 +21,7 @@ from tests.android.app_checks import (  # noqa: F401
     test_the_code_is_small_and_the_names_of_jni_survive,
     test_the_example_of_the_page_is_the_one_that_compiles,
     test_the_library_names_no_class_by_reflection,
+    test_the_runner_reads_decoders,
     test_the_runner_speaks_the_protocol_of_phones,
 )
 from tests.android.conftest import DEMO, Outcome, lacking

@@ -18,6 +18,7 @@ from edgekit.device.session import NOTE, ROOT, STAY_ON, Note, Session, owner, pa
 from edgekit.errors import DeviceOffline, DevicePermission, EdgekitError
 from tests.support.phone import AdbServer, ScriptedPhone
 from tests.support.phone.fixtures import MakePhone
+from tests.support.phone.interpreter import Process
 from tests.support.refusals import refused
 
 KEY = ("global", STAY_ON)
@@ -244,3 +245,28 @@ def test_signals(adb: Adb, phone: ScriptedPhone, number: int) -> None:
             assert session.adopted
     assert phone.files() == []
     assert phone.settings == phone.settings_at_start
+
+
+@pytest.mark.parametrize("ended", [KeyboardInterrupt, SystemExit])
+def test_what_arrives_late_is_swept_too(
+    adb: Adb, phone: ScriptedPhone, ended: type[BaseException]
+) -> None:
+    """A copy whose adb was ended may still be under way when the folder has been removed."""
+    rmdir = phone.tools["rmdir"]
+    late: list[Path] = []
+
+    def then_a_file(process: Process) -> int:
+        status = rmdir(process)
+        if not late:
+            late.append(phone.root / "edgekit" / token / ".part" / "file")
+            late[0].parent.mkdir(parents=True)
+            late[0].write_bytes(b"late")
+        return status
+
+    session = Session(adb, phone.serial)
+    token = Path(session.folder).name
+    phone.tools["rmdir"] = then_a_file
+    with pytest.raises(ended), session:
+        raise ended
+    assert len(late) == 1
+    assert phone.files() == []

@@ -35,13 +35,20 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-@pytest.mark.parametrize("place", ["host", pytest.param("arm64", marks=pytest.mark.arm64)])
+@pytest.mark.parametrize(
+    "place", ["host", *(pytest.param(name, marks=pytest.mark.arm64) for name in ("arm64", "phone"))]
+)
 def test_goldens_of_both_artifacts(
     bundle: Path, request: pytest.FixtureRequest, place: str
 ) -> None:
+    machine = "host" if place == "host" else "arm64"
     for runtime in ("", "_onnx"):
-        request.getfixturevalue(f"{place}{runtime}_runner")
-    [visit] = check_bundle(bundle, Request(place=place))  # type: ignore[arg-type]
+        request.getfixturevalue(f"{machine}{runtime}_runner")
+    serial = None
+    if place == "phone":
+        request.getfixturevalue("adb_environment")
+        serial = request.getfixturevalue("phone").serial
+    [visit] = check_bundle(bundle, Request(place=place, serial=serial))  # type: ignore[arg-type]
     assert [check.artifact for check in visit.checks] == ["model.pte", "model.onnx"]
     for check in visit.checks:
         assert check.status == "passed"

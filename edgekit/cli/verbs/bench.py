@@ -22,6 +22,11 @@ from edgekit.cli.output import Output
     help="Where to measure: a phone, this computer, or emulated arm64 (which has no speed).",
 )
 @click.option(
+    "--app",
+    metavar="PACKAGE",
+    help="Inside this app of the phone, by the runner that edgekit android put into it.",
+)
+@click.option(
     "--runtime",
     "runtimes",
     metavar="NAME,...",

@@ -23,6 +23,11 @@ from edgekit.cli.output import Output
     help="Where: phone, arm64 (emulated here) or host (this machine).",
 )
 @click.option(
+    "--app",
+    metavar="PACKAGE",
+    help="Inside this app of the phone, by the runner that edgekit android put into it.",
+)
+@click.option(
     "--runtime",
     "runtimes",
     metavar="NAME,...",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import posixpath
-import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from edgekit.device import adb as adb_program
 from edgekit.device import health, inventory, phone, runner, stream
 from edgekit.device import job as jobs
 from edgekit.device.adb import Adb
+from edgekit.device.endings import Progress, in_words
 from edgekit.device.job import Job
 from edgekit.device.protocol import Event, clean, drive
 from edgekit.device.pull import pull
@@ -24,12 +24,8 @@ from edgekit.device.session import NOTE, Session
 from edgekit.device.shell import Shell
 from edgekit.errors import (
     DeviceReplyRefused,
-    DeviceTimeout,
     EdgekitError,
-    InternalError,
-    RunnerKilled,
     SpecError,
-    TemporaryFailure,
     Unsupported,
 )
 
@@ -38,7 +34,6 @@ JOB = "job.txt"
 # A living runner has a heartbeat every 5 s.
 SILENCE = 30.0
 _CLOSING_SECONDS = 5.0
-_DEATH = re.compile(r"lowmemorykiller|lmkd|out of memory|oom|killing|fatal signal|tombstone", re.I)
 _PROGRAM = "ld-linux-aarch64"
 
 
@@ -143,7 +138,7 @@ class PhonePlace:
         """
         words = self._start(job.runtime)
         self._write_job(job)
-        progress = _Progress(on_event)
+        progress = Progress(on_event)
         shell = self.session.shell
         if job.outputs is not None:
             # An earlier job's answers must not pass for this one's.
@@ -162,7 +157,7 @@ class PhonePlace:
         except BaseException as error:
             self._stop(progress.pid)
             if isinstance(error, EdgekitError):
-                raise self._in_words(error, progress) from error
+                raise in_words(error, progress, self.name, shell, _PROGRAM) from error
             raise
 
     def fetch(self, name: str, into: Path) -> None:
@@ -231,7 +226,7 @@ class PhonePlace:
                 words = ["kill", "-9", str(pid)]
                 self.session.shell.run(words, check=False, timeout=_CLOSING_SECONDS)
 
-    def _ended(self, progress: _Progress, status: int, tail: bytes) -> EdgekitError:
+    def _ended(self, progress: Progress, status: int, tail: bytes) -> EdgekitError:
         """Why there was no last event: the phone's reason, or that its program gave none."""
         status = progress.status or status
         said = f"; its last words: {words}" if (words := clean(tail[-300:])) else ""
@@ -239,62 +234,6 @@ class PhonePlace:
             f"{self.name}: the runner ended before its last event, after {progress.samples} "
             f"samples and with status {status}{said}"
         )
-
-    def _in_words(self, error: EdgekitError, progress: _Progress) -> EdgekitError:
-        """The error with what this place knows: how far it came, and what the phone logged."""
-        done = f" (after {progress.samples} samples)" if progress.samples else ""
-        if isinstance(error, RunnerKilled):
-            logged = self._last_log(progress.pid)
-            told = f"; the phone's log: {logged[-1]}" if logged else ""
-            return RunnerKilled(
-                f"{error.message}{done}{told}",
-                hint=error.hint,
-                **{**error.details, "samples": progress.samples, "log": logged},
-            )
-        if isinstance(error, InternalError) and error.details.get("malformed"):
-            return DeviceReplyRefused(f"{self.name}: {error.message}{done}")
-        if type(error) is TemporaryFailure:
-            return DeviceTimeout(
-                f"{error.message}{done}", hint="Unlock the phone, let it cool, and try again."
-            )
-        return error
-
-    def _last_log(self, pid: int | None) -> list[str]:
-        """Lines of the phone's log about the end of the runner; empty where it tells nothing."""
-        words = ["logcat", "-d", "-v", "threadtime", "-t", "500"]
-        with contextlib.suppress(EdgekitError):
-            reply = self.session.shell.run(words, check=False, timeout=_CLOSING_SECONDS)
-            names = [_PROGRAM, *([] if pid is None else [rf"\b{pid}\b"])]
-            about = re.compile("|".join(names))
-            lines = [line for line in reply.text.splitlines() if _DEATH.search(line)]
-            return [clean(line, most=200) for line in lines if about.search(line)][-5:]
-        return []
-
-
-class _Progress:
-    """Passes a runner's events on and keeps what is needed when it ends badly."""
-
-    def __init__(self, on_event: Callable[[Event], None]) -> None:
-        self._on_event = on_event
-        self.pid: int | None = None
-        self.samples = 0
-        self.status: int | None = None
-
-    def __call__(self, event: Event) -> None:
-        if event["event"] == "exit":
-            # Of the shell, on phones whose adb has no other way to tell a status.
-            self.status = _whole(event.get("status"))
-            return
-        if event["event"] == "hello":
-            self.pid = _whole(event.get("pid"))
-        elif event["event"] == "sample":
-            self.samples += 1
-        self._on_event(event)
-
-
-def _whole(value: object) -> int | None:
-    """A small positive number; an event comes from the phone and may hold anything."""
-    return value if type(value) is int and 0 < value < 2**31 else None
 
 
 def _files(folder: Path) -> dict[str, Path]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from tests.support.phone import apps
 from tests.support.phone.interpreter import Process, Tool
 from tests.support.phone.sandbox import HOME
 
@@ -31,7 +32,20 @@ def getprop(process: Process) -> int:
     return 0
 
 
+def am(process: Process) -> int:
+    status = apps.am(process)
+    return told(process) if status is None else status
+
+
+def pm(process: Process) -> int:
+    status = apps.pm(process)
+    return told(process) if status is None else status
+
+
 def dumpsys(process: Process) -> int:
+    if process.words[1:3] == ["activity", "exit-info"]:
+        process.say(apps.exit_info(process.phone, process.words[3]) or "  \n")
+        return 0
     answer = process.phone.transcript.answers.get(tuple(process.words))
     if answer is None or len(process.words) < 2:
         process.wires.err(f"Can't find service: {' '.join(process.words[1:])}\n".encode())
@@ -169,6 +183,6 @@ def uname(process: Process) -> int:
 
 TOOLS: dict[str, Tool] = {
     "getprop": getprop, "dumpsys": dumpsys, "settings": settings, "svc": svc, "input": input_,
-    "df": df, "logcat": logcat, "pidof": pidof, "uname": uname, "cmd": told, "pm": told,
-    "am": told, "run-as": told, "id": told, "ps": told,
+    "df": df, "logcat": logcat, "pidof": pidof, "uname": uname, "cmd": told, "pm": pm,
+    "am": am, "run-as": apps.run_as, "id": told, "ps": told,
 }  # fmt: skip

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.support.phone import android, builtins, programs, shell_service, sync, toybox
+from tests.support.phone import android, apps, builtins, programs, shell_service, sync, toybox
 from tests.support.phone.faults import Faults
 from tests.support.phone.interpreter import Process, Tool
 from tests.support.phone.link import Link, Stream
@@ -37,6 +37,7 @@ class ScriptedPhone:
         absent: tools that phones of this API level do not have.
         processes: pid -> words and process of what runs now.
         logged: lines of logcat.
+        apps: package -> what ``apps.install`` put here.
         terminal: without shell_v2, commands run in a terminal that ends lines with \\r\\n.
         storage_free: bytes, as df tells them before anything is pushed.
     """
@@ -63,6 +64,8 @@ class ScriptedPhone:
         self.prefix = self._home / "prefix"
         self.root.mkdir()
         self.sandbox = Sandbox(self.root, self.faults)
+        self.sandbox.own = self._own_folder
+        self.apps: dict[str, apps.App] = {}
         self.settings = self.transcript.settings()
         self.settings_at_start = dict(self.settings)
         self.screen_on: bool | None = None
@@ -187,6 +190,10 @@ class ScriptedPhone:
 
     def start(self, process: Process) -> int:
         return programs.start(process)
+
+    def _own_folder(self) -> tuple[str, Path] | None:
+        package = apps.inside.get()
+        return None if package is None else (f"{apps.DATA}/{package}", self.apps[package].root)
 
     def _sync(self, stream: Stream) -> None:
         try:

@@ -69,7 +69,7 @@ def _emulated(process: Process, real: Path) -> int:
     emulator = next(filter(None, map(shutil.which, EMULATORS)), None)
     if emulator is None:
         raise RuntimeError(f"{' or '.join(EMULATORS)} is needed to run {real.name}")
-    words = [word.replace(HOME, str(phone.root)) for word in process.words[1:]]
+    words = [_here(process, word) for word in process.words[1:]]
     cwd = phone.sandbox.real(process.shell.cwd)
     exported = {name: value for name, value in process.shell.variables.items() if name != "TMPDIR"}
     child = subprocess.Popen(
@@ -94,6 +94,13 @@ def _emulated(process: Process, real: Path) -> int:
     if phone.faults.after_run is not None and "--job" in process.words:
         phone.faults.after_run(cwd or phone.root)
     return 128 - status if status < 0 else status
+
+
+def _here(process: Process, word: str) -> str:
+    """A word of the command line with the phone's folders as they lie here."""
+    for place, root in ((HOME, process.phone.root), process.phone.sandbox.own() or ("\0", "")):
+        word = word.replace(place, str(root))
+    return word
 
 
 def _copy_output(child: subprocess.Popen[bytes], process: Process) -> None:

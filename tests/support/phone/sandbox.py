@@ -28,6 +28,8 @@ class Sandbox:
         self.faults = faults
         self.escapes: list[str] = []
         self.virtual: dict[str, Callable[[], bytes | None]] = {}
+        # Of the app that a command works as: its device folder and the real one.
+        self.own: Callable[[], tuple[str, Path] | None] = lambda: None
         self.pushed = 0
         self.storage_free = 8 << 30
 
@@ -36,16 +38,15 @@ class Sandbox:
         return posixpath.normpath("/" + posixpath.join(cwd, path).lstrip("/"))
 
     def real(self, device_path: str) -> Path | None:
-        """Where an absolute device path lies here; None outside of /data/local/tmp."""
-        if device_path == HOME:
-            return self.root
-        if not device_path.startswith(HOME + "/"):
-            return None
-        found = self.root / device_path[len(HOME) + 1 :]
-        # Lexically inside; a link in the folder must not lead out either.
-        if not found.parent.resolve().is_relative_to(self.root):
-            return None
-        return found
+        """Where an absolute device path lies here; None where this user has nothing."""
+        for place, root in ((HOME, self.root), self.own() or (HOME, self.root)):
+            if device_path == place:
+                return root
+            if device_path.startswith(place + "/"):
+                found = root / device_path[len(place) + 1 :]
+                # Lexically inside; a link in the folder must not lead out either.
+                return found if found.parent.resolve().is_relative_to(root) else None
+        return None
 
     def readable(self, device_path: str) -> Path:
         """A real file to read.
@@ -72,7 +73,9 @@ class Sandbox:
         if self.matches(device_path, self.faults.refused):
             raise OSError(errno.EACCES, os.strerror(errno.EACCES), device_path)
         found = self.real(device_path)
-        if found is None:
+        # An app may read what adb left in its folder, and write into its own only.
+        foreign = self.own() is not None and device_path.startswith(HOME)
+        if found is None or foreign:
             self.escapes.append(device_path)
             raise OSError(errno.EACCES, os.strerror(errno.EACCES), device_path)
         return found

@@ -21,6 +21,8 @@ public class OnnxDecoder private constructor(
     private val name: String,
     override val context: Int,
 ) : Decoder {
+    /** How many token ids there are, which is how many logits a pass gives. */
+    public val vocabulary: Int = vocabularyOf(session, name)
     private val lock = Any()
     private var running: OrtSession.RunOptions? = null
     private var cancelled = false
@@ -88,6 +90,12 @@ public class OnnxDecoder private constructor(
     }
 
     public companion object {
+        private fun vocabularyOf(session: OrtSession, name: String): Int {
+            val width = (session.outputInfo[LOGITS]?.info as? TensorInfo)?.shape?.lastOrNull() ?: 0
+            if (width in 1..Int.MAX_VALUE.toLong()) return width.toInt()
+            throw EdgeKitException.Unsupported("$name does not say how many logits it gives", "Export it again.")
+        }
+
         private const val PAST = "past_key_values."
         private const val PRESENT = "present."
         private const val LOGITS = "logits"

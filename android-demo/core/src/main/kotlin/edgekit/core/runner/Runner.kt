@@ -9,6 +9,10 @@ import edgekit.core.engine.OnnxOptions
 import java.io.File
 import java.io.IOException
 
+internal class Done(val samples: Long, val rounds: Long)
+
+internal fun millisSince(start: Long): Double = (System.nanoTime() - start) / 1e6
+
 /**
  * Runs a job file over an .onnx model and tells what happens as JSON lines: the protocol of
  * edgekit's native runner, spoken from inside an app, where NNAPI is.
@@ -41,7 +45,7 @@ public class Runner(
             environment("before")
             val done = events.Heartbeat().use { Work(job, samples, it).run() }
             environment("after")
-            events.send("done", "samples" to done.samples, "rounds" to done.rounds, "ms" to since(start))
+            events.send("done", "samples" to done.samples, "rounds" to done.rounds, "ms" to millisSince(start))
             return 0
         } catch (failure: RunnerFailure) {
             return fail(failure)
@@ -81,15 +85,18 @@ public class Runner(
         null
     }
 
-    private class Done(val samples: Long, val rounds: Long)
-
     private inner class Work(val job: JobFile, val samples: List<List<LongTensor>>, val heartbeat: Events.Heartbeat) {
         fun run(): Done {
             if (samples.isEmpty() && job.mode != Mode.GOLDENS) throw RunnerFailure("inputs", "no samples")
+            if (job.context > 0) {
+                val options = OnnxOptions(delegate, job.threads)
+                return DecoderWork(folder, job, samples, options, events, heartbeat) { memory() }.run()
+            }
             return when (job.mode) {
                 Mode.GOLDENS -> goldens()
                 Mode.LATENCY -> latency()
                 Mode.LOAD -> load()
+                Mode.GENERATE -> error("generate is of decoders") // JobFile refuses it
             }
         }
 
@@ -110,7 +117,7 @@ public class Runner(
             var rounds = 0L
             var count = 0L
             val start = System.nanoTime()
-            while (rounds < job.runs || since(start) < job.milliseconds) {
+            while (rounds < job.runs || millisSince(start) < job.milliseconds) {
                 samples.forEachIndexed { index, sample ->
                     heartbeat.sample.set(count++)
                     timed(engine, sample, index, rounds)
@@ -150,7 +157,7 @@ public class Runner(
                 if (first != null) {
                     val start = System.nanoTime()
                     engine.run(named(engine, first))
-                    fields += listOf("first_ms" to since(start), "resident" to null)
+                    fields += listOf("first_ms" to millisSince(start), "resident" to null)
                 }
                 events.send("loaded", *fields.toTypedArray())
                 return engine
@@ -164,7 +171,7 @@ public class Runner(
             val inputs = named(engine, sample)
             val start = System.nanoTime()
             val answer = engine.run(inputs)
-            events.send("sample", "index" to index, "round" to round, "ms" to since(start))
+            events.send("sample", "index" to index, "round" to round, "ms" to millisSince(start))
             return answer
         }
 
@@ -177,14 +184,12 @@ public class Runner(
     }
 
     private companion object {
-        const val PROTOCOL = 2
+        const val PROTOCOL = 3
         const val RUNTIME = "onnx"
         const val INTERNAL = 70
         val STATUSES = mapOf(
             "job" to 64, "cores" to 64, "inputs" to 65, "stream" to 65, "model" to 65,
             "missing" to 66, "output" to 73, "storage-full" to 74,
         )
-
-        fun since(start: Long): Double = (System.nanoTime() - start) / 1e6
     }
 }

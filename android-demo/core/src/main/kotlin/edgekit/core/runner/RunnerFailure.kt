@@ -8,6 +8,7 @@ internal class RunnerFailure(val code: String, message: String, val status: Int 
         fun of(error: EdgeKitException): RunnerFailure = when (error) {
             is EdgeKitException.StorageFull -> RunnerFailure("storage-full", error.message.orEmpty())
             is EdgeKitException.InputMissing -> RunnerFailure("missing", error.message.orEmpty())
+            is EdgeKitException.Unsupported -> RunnerFailure("inputs", error.message.orEmpty())
             is EdgeKitException.InternalError -> RunnerFailure("model", error.message.orEmpty())
             else -> RunnerFailure("internal", "${error.code}: ${error.message}")
         }

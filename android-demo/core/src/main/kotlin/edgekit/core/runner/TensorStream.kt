@@ -97,6 +97,15 @@ internal object TensorStream {
             }
         }
 
+        /** A sample of one tensor of whole numbers. */
+        fun add(tensor: LongTensor) {
+            ints(1, INT64, tensor.shape.size)
+            val bytes = ByteBuffer.allocate((tensor.shape.size + tensor.values.size) * 8).order(ByteOrder.LITTLE_ENDIAN)
+            tensor.shape.forEach { bytes.putLong(it) }
+            tensor.values.forEach { bytes.putLong(it) }
+            output { stream.write(bytes.array()) }
+        }
+
         fun finish(): Unit = output {
             stream.fd.sync()
             stream.close()

@@ -33,11 +33,20 @@ class RunnerTest {
         }
     }
 
+    @Test
+    fun everyModeOfADecoderRunsToItsEnd() {
+        for (mode in listOf("goldens", "load", "generate")) {
+            val (status, events) = run(File(jobs, "decoder-$mode"))
+            assertEquals("$mode: ${events.last().optionalText("message")}", 0, status)
+            assertEquals("done", events.last().text("event"))
+        }
+    }
+
     /** A copy of a sound job's folder, changed. */
-    private fun changed(change: (File) -> Unit): Pair<Int, String> {
+    private fun changed(of: String = "goldens", change: (File) -> Unit): Pair<Int, String> {
         val folder = Files.createTempDirectory("job").toFile()
         try {
-            File(jobs, "goldens").listFiles()!!.forEach { it.copyTo(File(folder, it.name)) }
+            File(jobs, of).listFiles()!!.forEach { it.copyTo(File(folder, it.name)) }
             File(folder, "outputs").delete()
             change(folder)
             val (status, events) = run(folder)
@@ -49,13 +58,14 @@ class RunnerTest {
         }
     }
 
-    private fun job(change: (String) -> String) = changed { File(it, "job").writeText(change(File(it, "job").readText())) }
+    private fun job(of: String = "goldens", change: (String) -> String) =
+        changed(of) { File(it, "job").writeText(change(File(it, "job").readText())) }
 
     @Test
     fun brokenJobsAreRefused() {
         val refused = 64 to "job"
         assertEquals(refused, job { "" })
-        assertEquals(refused, job { it.replace("edgekit-job 2", "edgekit-job 3") })
+        assertEquals(refused, job { it.replace("edgekit-job 2", "edgekit-job 4") })
         assertEquals(refused, job { it.replace("model model.onnx", "model ../model.onnx") })
         assertEquals(refused, job { it.replace("inputs inputs", "inputs model.onnx") })
         assertEquals(refused, job { it.replace("runtime onnx", "runtime executorch") })
@@ -68,6 +78,32 @@ class RunnerTest {
         assertEquals(refused, job { it + "threads ä\n" })
         assertEquals(refused, job { it + "x".repeat(5000) })
         assertEquals(64 to "cores", job { it + "cores 0\n" })
+    }
+
+    @Test
+    fun brokenJobsOfDecodersAreRefused() {
+        val refused = 64 to "job"
+        val decoder = { change: (String) -> String -> job("decoder-generate", change) }
+        assertEquals(refused, decoder { it.replace("edgekit-job 3", "edgekit-job 2") })
+        assertEquals(refused, decoder { it.replace("mode generate", "mode latency") })
+        assertEquals(refused, decoder { it.replace("mode generate", "mode goldens") })
+        assertEquals(refused, decoder { it.replace(Regex("context .*\n"), "") })
+        assertEquals(refused, decoder { it.replace(Regex("context .*\n"), "context 9999999\n") })
+        assertEquals(refused, decoder { it.replace(Regex("tokens .*\n"), "") })
+        assertEquals(refused, decoder { it + "eos\n" })
+        assertEquals(refused, decoder { it + "eos 1 x\n" })
+        assertEquals(refused, decoder { it + "eos 1073741824\n" })
+        assertEquals(refused, decoder { it + "eos" + " 1".repeat(17) + "\n" })
+        // The longest of the prompts leaves no room for an answer; another has an unknown id.
+        assertEquals(65 to "inputs", decoder { it.replace(Regex("context .*\n"), "context 7\n") })
+        assertEquals(65 to "inputs", changed("decoder-generate") { folder ->
+            val bytes = File(folder, "inputs").readBytes()
+            File(folder, "inputs").writeBytes(bytes.also { it[it.size - 7] = 127 })
+        })
+        // A model that is no decoder.
+        assertEquals(65 to "inputs", changed("decoder-generate") { folder ->
+            File(jobs, "goldens/model.onnx").copyTo(File(folder, "model.onnx"), overwrite = true)
+        })
     }
 
     @Test
