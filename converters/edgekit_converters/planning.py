@@ -102,6 +102,7 @@ def quantize(
     *,
     out: Path | None = None,
     recipe: Path | None = None,
+    said: recipes.Recipe | None = None,
     task: str = AUTO,
     max_length: int | None = None,
     samples_file: Path | None = None,
@@ -116,6 +117,7 @@ def quantize(
         options: scheme, methods, texts and budgets; they win over the recipe.
         out: the new folder; ``NAME-SCHEME`` here when None.
         recipe: a TOML file, see ``quantize.recipe``.
+        said: a recipe that was read already, instead of a file.
         task: a name of ``edgekit.tasks``, or ``auto``.
         max_length: most tokens in one text; the model's own when None.
         samples_file: texts to measure with, one a line; the built-in ones when None.
@@ -136,7 +138,8 @@ def quantize(
         CheckFailed: no mixed plan holds the budget.
         CannotWrite, StorageFull: nothing was left behind.
     """
-    said = recipes.Recipe() if recipe is None else recipes.read(recipe)
+    if said is None:
+        said = recipes.Recipe() if recipe is None else recipes.read(recipe)
     wanted = settled(options, said, task)
     _require_packages(wanted)
     calibration = samples.calibration(wanted.data)

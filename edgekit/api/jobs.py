@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgekit.api.opened import Bundle
 from edgekit.api.packages import packages_present
+from edgekit.api.paths import path_of
 from edgekit.stages import ProgressCallback
 
 if TYPE_CHECKING:
@@ -76,14 +77,14 @@ def export(
         folder = pipeline.export(
             model,
             target=target,
-            out=_path(out),
+            out=path_of(out),
             task=task,
             runtimes=runtimes,
             quantize=quantize,
             delegate=delegate,
             max_length=max_length,
             max_context=max_context,
-            samples=_path(samples),
+            samples=path_of(samples),
             revision=revision,
             force=force,
             keep_failed=keep_failed,
@@ -140,11 +141,11 @@ def quantize(
         return planning.quantize(
             model,
             planning.options_from(options),
-            out=_path(out),
-            recipe=_path(recipe),
+            out=path_of(out),
+            recipe=path_of(recipe),
             task=task,
             max_length=max_length,
-            samples_file=_path(samples),
+            samples_file=path_of(samples),
             revision=revision,
             force=force,
             progress=progress,
@@ -160,7 +161,3 @@ def open_quantized(path: str | Path) -> QuantizedFolder | None:
     from edgekit_converters.quantize import record
 
     return record.opened(Path(path))
-
-
-def _path(given: str | Path | None) -> Path | None:
-    return None if given is None else Path(given)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekit.api.packages import packages_present
+from edgekit.api.paths import path_of
 from edgekit.stages import ProgressCallback
 
 if TYPE_CHECKING:
@@ -54,11 +55,11 @@ def prune(
         return job.prune(
             model,
             options,
-            out=_path(out),
-            recipe=_path(recipe),
+            out=path_of(out),
+            recipe=path_of(recipe),
             task=task,
             max_length=max_length,
-            samples_file=_path(samples),
+            samples_file=path_of(samples),
             revision=revision,
             force=force,
             progress=progress,
@@ -97,10 +98,10 @@ def prune_scan(
         return scan.run(
             model,
             options,
-            recipe=_path(recipe),
+            recipe=path_of(recipe),
             task=task,
             max_length=max_length,
-            samples_file=_path(samples),
+            samples_file=path_of(samples),
             revision=revision,
             progress=progress,
         )
@@ -111,7 +112,3 @@ def prune_names(kind: str) -> tuple[str, ...]:
     from edgekit_converters.prune import request
 
     return request.methods() if kind == "methods" else request.granularities()
-
-
-def _path(given: str | Path | None) -> Path | None:
-    return None if given is None else Path(given)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,26 @@ def given(folder: str | Path, teacher: Taught, *, bridge: bool) -> Begun:
     return Begun(made, source, words, bridged=not same)
 
 
+def thinned(begun: Begun, said: str, measure: Measure | None, say: Callable[[str], None]) -> Begun:
+    """A student from a folder, with some of its layers alone.
+
+    Args:
+        begun: of ``given``; not changed.
+        said: how many layers, or which: ``3`` or ``0,3,5``.
+        measure: what layers are chosen by, where they are.
+        say: told how the search goes.
+
+    Raises:
+        SpecError: it has no such layers.
+        Unsupported: it has no single list of layers.
+    """
+    layers, tried = _layers(said, begun.taught, measure, say)
+    total = shape_of(begun.taught.model).layers
+    model = student.from_layers(begun.taught.model, layers)
+    words = f"layers {','.join(map(str, layers))} of {total} of {begun.words}"
+    return replace(begun, taught=begun.taught.holding(model), words=words, tried=tuple(tried))
+
+
 def begin(
     wanted: Beginning,
     teacher: Taught,
@@ -111,18 +131,27 @@ def again(begun: Begun) -> Taught:
     return begun.taught.holding(fixed(copy.deepcopy(begun.taught.model)))
 
 
+def layer_numbers(said: str) -> list[int]:
+    """One number: how many layers; several: which.
+
+    Raises:
+        SpecError: they are no numbers.
+    """
+    try:
+        return [int(word) for word in said.split(",")]
+    except ValueError:
+        raise SpecError(
+            f"--layers is {said!r}", hint="How many to keep (3), or which (0,3,5)."
+        ) from None
+
+
 def _layers(
     said: str | None, teacher: Taught, measure: Measure | None, say: Callable[[str], None]
 ) -> tuple[Sequence[int], list[Tried]]:
     total = shape_of(teacher.model).layers
     if said is None:
         return range(total), []
-    try:
-        numbers = [int(word) for word in said.split(",")]
-    except ValueError:
-        raise SpecError(
-            f"--layers is {said!r}", hint="How many to keep (3), or which (0,3,5)."
-        ) from None
+    numbers = layer_numbers(said)
     if len(numbers) > 1:
         return numbers, []
     if numbers[0] == total:

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from edgekit_converters.distill.beginnings import (
     begin,
     given,
     is_searched,
+    thinned,
 )
 from edgekit_converters.distill.collate import Collate, collate_for
 from edgekit_converters.distill.distiller import Teacher
@@ -81,8 +83,8 @@ def distill(
     """
     beginning = beginning or Beginning()
     merged = (said or Recipe()).over(Recipe() if recipe is None else read_recipe(recipe))
-    if merged.layers is not None and beginning == Beginning():
-        beginning = Beginning(layers=merged.layers)
+    if merged.layers is not None and beginning.layers is None and beginning.config is None:
+        beginning = replace(beginning, layers=merged.layers)
     source = resolve(model, revision=revision)
     final = out or Path.cwd() / f"{bundle_name(source)}-distilled"
     steps = merged.steps or 500
@@ -153,13 +155,8 @@ def _job(
         data = rows.read(files, wanted, teacher.task, names)
     seed = wanted.settings.seed
     theirs = collate_for(teacher, data.labels, seed, wanted.reasons)
-    live = teachers.Live(teacher.probe())
-    if begun is None:
-        with stages.stage("search"):
-            measure = None
-            if is_searched(beginning, teacher):
-                measure = Measure(teacher.kind, live, theirs, data.searched())
-            begun = begin(beginning, teacher, measure, seed, stages.note)
+    with stages.stage("search"):
+        begun = _begun(teacher, begun, beginning, wanted, data, theirs, stages)
     own = collate_for(begun.taught, data.labels, seed, wanted.reasons)
     work = _work(final, teacher, begun, wanted, data)
     with stages.stage("teacher"), world.first_goes_first():
@@ -167,6 +164,32 @@ def _job(
     room = 3 * 12 * parameters(begun.taught.model) + _MARGIN_BYTES
     require_space(final.parent, room)
     return Job(teacher, begun, wanted, data, own, ask, work, stages)
+
+
+def _begun(
+    teacher: Taught,
+    given: Begun | None,
+    beginning: Beginning,
+    wanted: Wanted,
+    data: rows.JobRows,
+    theirs: Collate,
+    stages: Stages,
+) -> Begun:
+    """The student: of the teacher, or a folder's own, of which some layers may be enough."""
+    seed, whole = wanted.settings.seed, teacher if given is None else given.taught
+    own = theirs
+    live = teachers.Live(teacher.probe())
+    if given is not None and given.bridged:
+        own = collate_for(whole, data.labels, seed, wanted.reasons)
+        live = teachers.Live(teacher.probe(), theirs, data.every)
+    measure = None
+    if is_searched(beginning, whole):
+        measure = Measure(teacher.kind, live, own, data.searched())
+    if given is None:
+        return begin(beginning, teacher, measure, seed, stages.note)
+    if beginning.layers is None:
+        return given
+    return thinned(given, beginning.layers, measure, stages.note)
 
 
 def _labels(teacher: Taught) -> tuple[str, ...]:

@@ -87,6 +87,7 @@ def write(job: Job, found: dict[str, Any], folder: Path) -> None:
         "toolchain": found["toolchain"],
         "measured": {"runs": found["runs"], "verdict": found["verdict"]},
     }
-    earlier = describe.earlier_stages(job.teacher.loaded)
+    # A student of its own has a past of its own; any other has its teacher's.
+    earlier = describe.earlier_stages(job.begun.taught.loaded)
     (folder / describe.PROVENANCE).write_bytes(dump_bytes([*earlier, stage]))
     check(folder)

@@ -101,7 +101,21 @@ def read(path: Path) -> Recipe:
         PermissionRefused: it may not be read.
         SpecError: an unknown key, loss or setting, or a value of the wrong type.
     """
-    data = recipe_file.read(path, _LARGEST_FILE, "docs/distillation.md", 'name = "relations"')
+    found = recipe_file.read(path, _LARGEST_FILE, "docs/distillation.md", 'name = "relations"')
+    return checked(found, path)
+
+
+def checked(found: Mapping[str, Any], path: Path) -> Recipe:
+    """The recipe in a table that was read already.
+
+    Args:
+        found: the keys, see ``Recipe``.
+        path: of the file, to name it where something is wrong.
+
+    Raises:
+        SpecError: an unknown key, loss or setting, or a value of the wrong type.
+    """
+    data = dict(found)
     terms = data.pop("losses", None)
     known = [field.name for field in fields(Recipe) if field.name != "losses"]
     for key, value in data.items():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
@@ -11,8 +10,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from edgekit.errors import InputMissing, InputRefused, SpecError, Unavailable
-from edgekit_converters import prune
+from edgekit.errors import SpecError, Unavailable
+from edgekit_converters import prune, recipe_file
 from edgekit_converters.prune import allocation, schedule
 from edgekit_converters.prune.schedule import ROUNDS
 
@@ -21,7 +20,7 @@ FREQUENCY = "frequency"
 MASKED = ("element", "block")
 _LIFTS = ("sum", "mean")
 _DEFAULT_SCAN = (0.25, 0.5, 0.75)
-_LARGEST_RECIPE = 1024 * 1024
+_LARGEST_RECIPE = 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -132,17 +131,7 @@ def _typed(name: str, value: Any, kind: str) -> Any:
 
 
 def _recipe(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise InputMissing(f"no recipe {path}", hint="Give a TOML file; see docs/pruning.md.")
-    if path.stat().st_size > _LARGEST_RECIPE:
-        raise InputRefused(f"{path} is too large for a recipe", hint="A recipe is a few lines.")
-    try:
-        data = tomllib.loads(path.read_bytes().decode("utf-8-sig"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        raise InputRefused(
-            f"{path} is not TOML: {str(error)[:200]}",
-            hint='Texts stand in quotes: method = "obd".',
-        ) from error
+    data = recipe_file.read(path, _LARGEST_RECIPE, "docs/pruning.md", 'method = "obd"')
     if isinstance(data.get("data"), str):
         data["data"] = path.parent / data["data"]
     return data

@@ -59,7 +59,20 @@ def read(path: Path) -> Recipe:
         PermissionRefused: it may not be read.
         SpecError: a key is unknown, missing, or has a value that it cannot have.
     """
-    data = recipe_file.read(path, _LARGEST_FILE, "docs/quickstart.md", 'scheme = "int8"')
+    found = recipe_file.read(path, _LARGEST_FILE, "docs/quickstart.md", 'scheme = "int8"')
+    return checked(found, path)
+
+
+def checked(data: dict[str, Any], path: Path) -> Recipe:
+    """The recipe in a table that was read already.
+
+    Args:
+        data: the keys, see ``Recipe``; ``tensor`` is a list of tables.
+        path: of the file, for the place of ``data`` and to name it where something is wrong.
+
+    Raises:
+        SpecError: a key is unknown, missing, or has a value that it cannot have.
+    """
     _closed(data, _KEYS, path, "")
     tensors = data.get("tensor", [])
     if not isinstance(tensors, list) or not all(isinstance(entry, dict) for entry in tensors):

@@ -1,0 +1,1 @@
+"""What a stage of a recipe can be, one file each."""
