@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+
+from edgekit.bundle.manifest import Signature
+from edgekit.runtime import Session
 
 
 @dataclass(frozen=True)
@@ -33,42 +37,70 @@ def answered(first_ms: float, steps: list[float], peak_kb: int) -> Answer:
 
 def main() -> None:
     """Answer twice and print the second."""
-    kind, folder, layers, threads, tokens, ids = sys.argv[1:7]
+    kind, folder, layers, threads, tokens, ids, clock = sys.argv[1:8]
+    now = {"wall": time.perf_counter, "processor": time.process_time}[clock]
     prompt = [int(word) for word in ids.split(",")]
-    opened = {"executorch": _executorch, "torch": _torch}[kind]
+    opened = {"library": _library, "extension": _extension, "torch": _torch}[kind]
     feed = opened(Path(folder), int(layers), int(threads))
     for _ in range(2):
         times = []
-        start = time.perf_counter()
+        start = now()
         last = feed(prompt, 0)
         for at in range(int(tokens)):
-            times.append(1000 * (time.perf_counter() - start))
-            start = time.perf_counter()
+            times.append(1000 * (now() - start))
+            start = now()
             last = feed([last], len(prompt) + at)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(json.dumps(asdict(answered(times[0], times[1:], peak))))
+    print(json.dumps(asdict(answered(times[0], times[1:], _peak_kb()))))
 
 
-def _executorch(folder: Path, layers: int, threads: int) -> Callable[[list[int], int], int]:
-    from edgekit.bundle.manifest import Signature
-    from edgekit.runtime.generation.executorch import open_steps
+def _peak_kb() -> int:
+    """Of this process alone; what getrusage says begins with the parent's."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return next(int(line.split()[1]) for line in status.splitlines() if "VmHWM" in line)
 
-    signature = Signature.model_validate_json((folder / "signature.json").read_bytes())
-    steps = open_steps(folder / "model.pte", signature)
-    return lambda ids, position: int(steps.feed(ids, position).argmax())
+
+def _library(folder: Path, layers: int, threads: int) -> Callable[[list[int], int], int]:
+    from edgekit.runtime import executorch_native
+
+    return _fed(executorch_native.open_session(*_program(folder), threads=threads))
+
+
+def _extension(folder: Path, layers: int, threads: int) -> Callable[[list[int], int], int]:
+    from edgekit.runtime.executorch import open_by_extension
+    from edgekit.runtime.generation.executorch import load_operators
+
+    load_operators()
+    from executorch.extension.pybindings.portable_lib import _unsafe_reset_threadpool
+
+    _unsafe_reset_threadpool(threads)
+    return _fed(open_by_extension(*_program(folder)))
+
+
+def _program(folder: Path) -> tuple[Path, Signature]:
+    text = (folder / "signature.json").read_bytes()
+    return folder / "model.pte", Signature.model_validate_json(text)
+
+
+def _fed(session: Session) -> Callable[[list[int], int], int]:
+    def feed(ids: list[int], position: int) -> int:
+        given = {"input_ids": np.array([ids]), "position": np.array([position])}
+        return int(session.run(given)["logits"].argmax())
+
+    return feed
 
 
 def _torch(folder: Path, layers: int, threads: int) -> Callable[[list[int], int], int]:
     import torch
     from transformers import AutoModelForCausalLM, LlamaConfig, StaticCache
 
-    from benchmarks.decoder import CONTEXT, SHAPE
+    from benchmarks.decoder_model import SHAPE
 
     torch.set_num_threads(threads)
     torch.manual_seed(0)
     config = LlamaConfig(num_hidden_layers=layers, **SHAPE)
     model: Any = AutoModelForCausalLM.from_config(config).eval()
-    cache = StaticCache(config=config, max_cache_len=CONTEXT)
+    context = _program(folder)[1].inputs[0].dims[1].maximum
+    cache = StaticCache(config=config, max_cache_len=context)
 
     def feed(ids: list[int], position: int) -> int:
         places = torch.arange(position, position + len(ids))

@@ -218,7 +218,7 @@ class Bundle:
             runtime: which artifact; the first that can be loaded here unless given.
             cancel: set it, from any thread, to end the answer.
             sampling: ``max_tokens``, ``temperature``, ``top_k``, ``top_p``, ``repetition_penalty``,
-                ``seed``, ``stop``; the model's own defaults unless given.
+                ``seed``, ``stop``, ``beams``; the model's own defaults unless given.
 
         Returns:
             The answer: iterate over it for its pieces as they come, or ask for ``whole()``;

@@ -43,11 +43,19 @@ def forecast(manifest: Manifest, artifact: ArtifactInfo) -> Forecast:
         manifest: of the bundle.
         artifact: which of its artifacts.
     """
-    planned, cache, workspace = artifact.planned_memory or 0, 0, 0
-    if manifest.generation is not None:
-        full = manifest.generation.cache.bytes
-        if artifact.planned_memory is None:
-            cache = full
-        else:
-            workspace = 2 * max(0, planned - full)
-    return Forecast(_PROGRAM.get(artifact.runtime, 0), artifact.bytes, planned, cache, workspace)
+    full = None if manifest.generation is None else manifest.generation.cache.bytes
+    return of_sizes(artifact.runtime, artifact.bytes, artifact.planned_memory, full)
+
+
+def of_sizes(runtime: str, weights: int, planned: int | None, full: int | None) -> Forecast:
+    """The same, told by sizes.
+
+    Args:
+        runtime: of the runner.
+        weights: bytes of the artifact.
+        planned: bytes that the program plans; None where it allocates as it goes.
+        full: bytes of a decoder's full cache; None for an encoder.
+    """
+    cache = full or 0 if planned is None else 0
+    workspace = 0 if planned is None or full is None else 2 * max(0, planned - full)
+    return Forecast(_PROGRAM.get(runtime, 0), weights, planned or 0, cache, workspace)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 # Options of one kind of bundle, by the name of their field.
 GENERATION = (
     *("max_tokens", "temperature", "top_p", "repetition_penalty", "seed", "stop"),
-    *("system", "raw"),
+    *("beams", "system", "raw"),
 )
 _ENDS = {
     "length": "--max-tokens reached",

@@ -92,6 +92,13 @@ def generation_options(function: Decorated) -> Decorated:
         click.option(
             "--stop", multiple=True, metavar="TEXT", help="End the answer here; may be repeated."
         ),
+        click.option(
+            "--beams",
+            metavar="N",
+            type=int,
+            help="Search for the likeliest answer with N beams, 1 for none; for models that read a "
+            "text and answer it.",
+        ),
         click.option("--seed", metavar="N", type=int, help="Of the random choice of tokens."),
         click.option(
             "--repetition-penalty",

@@ -12,16 +12,18 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edgekit.bundle.hashing import sha256_file
 from edgekit.device.protocol import clean
 from edgekit.errors import InternalError, SpecError, Unavailable, Unsupported
 
 NATIVE = Path(__file__).parent / "native"
 LOADERS = {"aarch64": "ld-linux-aarch64.so.1", "x86_64": "ld-linux-x86-64.so.2"}
+_TOOLS = ("g++", "readelf", "strip")
 _NEEDED = re.compile(r"\(NEEDED\)\s+Shared library: \[([^\]]+)\]")
 _SECONDS = 600
 
@@ -62,20 +64,28 @@ def find(machine: str) -> Toolchain:
             "the native runner is built on Linux only",
             hint="Build it on a Linux machine or in a container, and copy its folder.",
         )
-    prefix = f"{machine}-linux-gnu-"
-    native = machine == platform.machine()
-    package = "g++" if native else f"g++-{prefix[:-1]}"
+    package = "g++" if machine == platform.machine() else f"g++-{machine}-linux-gnu"
     tools = {}
-    for tool in ("g++", "readelf", "strip"):
-        path = shutil.which(prefix + tool) or (shutil.which(tool) if native else None)
+    for tool in _TOOLS:
+        path = _which(machine, tool)
         if path is None:
             raise Unavailable(
-                f"{prefix}{tool} was not found: it builds the {machine} runner",
+                f"{machine}-linux-gnu-{tool} was not found: it builds the {machine} runner",
                 hint=f"Run: sudo apt-get install {package}",
             )
         tools[tool] = path
     version = run([tools["g++"], "--version"], "the compiler").splitlines()[0]
     return Toolchain(machine, tools["g++"], tools["readelf"], tools["strip"], version)
+
+
+def present(machine: str) -> bool:
+    """Whether ``find`` would find all its programs; none is run."""
+    return all(_which(machine, tool) for tool in _TOOLS)
+
+
+def _which(machine: str, tool: str) -> str | None:
+    native = machine == platform.machine()
+    return shutil.which(f"{machine}-linux-gnu-{tool}") or (shutil.which(tool) if native else None)
 
 
 def recipe() -> dict[str, Any]:
@@ -97,13 +107,7 @@ def arguments(runtime: str, version: str, sdk: str, output: str) -> list[str]:
     own = plan["runtimes"][runtime]
     libraries = f"{sdk}/{own['folder']}"
     return [
-        f"-std=c++{plan['standard']}",
-        *plan["compile"],
-        # Paths of this machine stay out of the program: equal inputs give equal bytes.
-        f"-ffile-prefix-map={sdk}={own['package']}",
-        *(f"-D{name}" for name in own["definitions"]),
-        f'-DEDGEKIT_RUNTIME_VERSION="{version}"',
-        *(word for folder in own["include"] for word in ("-isystem", f"{sdk}/{folder}")),
+        *compiling(runtime, version, sdk),
         *plan["sources"],
         *own["sources"],
         "-o",
@@ -113,6 +117,31 @@ def arguments(runtime: str, version: str, sdk: str, output: str) -> list[str]:
         f"-Wl,-rpath-link,{libraries}",
         *(f"-l:{name.replace('{version}', version)}" for name in own["libraries"]),
     ]
+
+
+def compiling(runtime: str, version: str, sdk: str) -> list[str]:
+    """The compiler's arguments for sources against a runtime's package; see ``arguments``."""
+    plan = recipe()
+    own = plan["runtimes"][runtime]
+    return [
+        f"-std=c++{plan['standard']}",
+        *plan["compile"],
+        # Paths of this machine stay out of the program: equal inputs give equal bytes.
+        f"-ffile-prefix-map={sdk}={own['package']}",
+        *(f"-D{name}" for name in own["definitions"]),
+        f'-DEDGEKIT_RUNTIME_VERSION="{version}"',
+        *(word for folder in own["include"] for word in ("-isystem", f"{sdk}/{folder}")),
+    ]
+
+
+def digests(sources: Iterable[str]) -> dict[str, str]:
+    """Digest of each source and of every header, by name."""
+    names = set(sources)
+    return {
+        path.name: sha256_file(path)
+        for path in sorted(NATIVE.iterdir())
+        if path.name in names or path.suffix == ".h"
+    }
 
 
 def assemble(tools: Toolchain, runtime: str, version: str, sdk: Path, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Programs outside Python: the cross compiler, the emulator, adb, and our own arm64 runners."""
+"""Programs outside Python: compilers, the emulator, adb, and what edgekit builds with them."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ TOOLS = (
 
 
 def checks() -> list[Check]:
-    """Every tool, then adb and the runner."""
-    return [*(_tool(tool) for tool in TOOLS), _adb(), _runner()]
+    """Every tool, then adb, the runners and the library."""
+    return [*(_tool(tool) for tool in TOOLS), _adb(), _runner(), _library()]
 
 
 def _tool(tool: Tool) -> Check:
@@ -69,3 +69,17 @@ def _runner() -> Check:
         return Check("tools", "arm64 runners", "absent", what, wanted, "edgekit runner build")
     folders = ", ".join(str(folder) for folder in found.values())
     return Check("tools", "arm64 runners", "ok", folders, wanted)
+
+
+def _library() -> Check:
+    """What runs a ``.pte`` here; ``edgekit.runtime.executorch`` builds it when it is needed."""
+    from edgekit.device import library
+
+    name, wanted = ".pte library", "for running a .pte here without torch"
+    found = library.find()
+    if found is not None:
+        return Check("tools", name, "ok", str(found), wanted)
+    if library.can_build():
+        return Check("tools", name, "ok", "not built: the first use builds it", wanted)
+    what = "no compiler for it: a .pte runs by torch here, with 700 MB more and a slow start"
+    return Check("tools", name, "absent", what, wanted, "sudo apt-get install g++ binutils")

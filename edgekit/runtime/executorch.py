@@ -1,7 +1,12 @@
-"""Run a ``.pte`` here with ExecuTorch's Python runtime: the one place here with torch."""
+"""Run a ``.pte`` here: by edgekit's own library, else by ExecuTorch's Python extension.
+
+The library needs a compiler once and nothing afterwards; the extension brings torch into the
+process, 700 MB and seconds of it. Answers are the same. This is the one place here with torch.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +14,7 @@ import numpy as np
 
 from edgekit.bundle.manifest import Signature
 from edgekit.errors import InternalError
-from edgekit.runtime import Floats, Tensors
+from edgekit.runtime import Floats, Session, Tensors, executorch_native
 from edgekit.runtime.silence import native_silence
 
 
@@ -21,7 +26,11 @@ class _Session:
         self._signature = signature
 
     def run(self, inputs: Tensors) -> dict[str, Floats]:
-        """One forward pass."""
+        """One forward pass.
+
+        Raises:
+            RuntimeError: the runtime refused the inputs or failed.
+        """
         import torch
 
         tensors = [
@@ -40,10 +49,36 @@ class _Session:
         self._method = self._program = None
 
 
-def open_session(path: Path, signature: Signature, name: str = "forward") -> _Session:
+def open_session(
+    path: Path,
+    signature: Signature,
+    name: str = "forward",
+    operators: Callable[[], None] | None = None,
+) -> Session:
     """Load the method ``name`` of a ``.pte``.
 
+    Args:
+        path: the program.
+        signature: what the method takes and gives.
+        name: of the method.
+        operators: what must be called first where the extension is used.
+
     Raises:
+        ImportError: there is neither the library nor ExecuTorch's extension.
+        InternalError: the runtime refused the program.
+    """
+    if executorch_native.lack() is None:
+        return executorch_native.open_session(path, signature, name)
+    if operators is not None:
+        operators()
+    return open_by_extension(path, signature, name)
+
+
+def open_by_extension(path: Path, signature: Signature, name: str = "forward") -> Session:
+    """Load a method by ExecuTorch's Python extension, whatever else there is.
+
+    Raises:
+        ImportError: it is not installed.
         InternalError: the runtime refused the program.
     """
     try:

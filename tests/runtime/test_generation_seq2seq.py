@@ -11,7 +11,7 @@ from transformers import T5Config, T5ForConditionalGeneration
 
 from edgekit.bundle.manifest import Answers, Cache, Generation, Search
 from edgekit.errors import InternalError, SpecError, TextRefused
-from edgekit.runtime.generation import Sampling
+from edgekit.runtime.generation import Generator, Sampling
 from edgekit.runtime.generation.beam import Beams
 from edgekit.runtime.generation.constraints import Rules
 from edgekit.runtime.generation.seq2seq import Seq2Seq, open_answering
@@ -160,3 +160,38 @@ def test_a_manifest_says_how_to_answer(model: Any) -> None:
     other = said.model_copy(update={"answers": answers.model_copy(update={"source": 13})})
     with pytest.raises(InternalError, match="another length"):
         open_answering(steps, other, None)
+
+
+def test_beams_can_be_asked_for(model: Any) -> None:
+    draw = torch.Generator().manual_seed(0)
+    texts = (torch.randint(2, VOCABULARY, (6,), generator=draw).tolist() for _ in range(12))
+
+    def by(given: list[int], beams: int) -> list[int]:
+        return theirs(model, given, num_beams=beams, max_new_tokens=8)
+
+    text = next(one for one in texts if by(one, 1) != by(one, 3))
+    plain = Seq2Seq(Eager(model), RULES)
+    usual = Seq2Seq(Eager(model), RULES, usual=Beams(count=3))
+    assert ids(plain.generate(text, Sampling(max_tokens=8, beams=3))) == by(text, 3)
+    assert ids(plain.generate(text, Sampling(max_tokens=8))) == by(text, 1)
+    assert ids(usual.generate(text, Sampling(max_tokens=8))) == by(text, 3)
+    assert ids(usual.generate(text, Sampling(max_tokens=8, beams=1))) == by(text, 1)
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"beams": 0}, "beams is 0"),
+        ({"beams": 33}, "beams is 33"),
+        ({"beams": 2, "temperature": 0.5}, "a temperature varies it"),
+    ],
+)
+def test_beams_that_make_no_sense_are_refused(asked: dict[str, Any], said: str) -> None:
+    with pytest.raises(SpecError, match=said) as caught:
+        Sampling(**asked)
+    assert caught.value.hint
+
+
+def test_a_decoder_has_no_beams(model: Any) -> None:
+    with pytest.raises(SpecError, match="read a text and answer it"):
+        Generator(Eager(model)).generate(TEXT, Sampling(beams=2))

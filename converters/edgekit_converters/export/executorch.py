@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
+
+from torch.fx import GraphModule
 
 from edgekit_converters import graph as rewrites
 from edgekit_converters.export import Lowered, delegation
@@ -17,18 +19,26 @@ RUNTIME = "executorch"
 FILE = "model.pte"
 
 
-def lower(captured: Captured, grids: Mapping[str, Grid], delegate: str) -> Lowered:
+def lower(
+    captured: Captured,
+    grids: Mapping[str, Grid],
+    delegate: str,
+    rewrite: Callable[[GraphModule], None] | None = None,
+) -> Lowered:
     """Write the calibrated integers, delegate and serialize.
 
     Args:
         captured: the edge graph; its quantized constants hold what their integers stand for.
         grids: integers by the graph's name of the tensor; empty for fp32.
         delegate: a file name of ``export.delegates``.
+        rewrite: what is done to the graph first.
     """
     from executorch.exir import ExecutorchBackendConfig, to_edge_transform_and_lower
 
     chosen = importlib.import_module(f"edgekit_converters.export.delegates.{delegate}")
     graph = captured.module()
+    if rewrite is not None:
+        rewrite(graph)
     if delegate != "none":
         rewrites.apply_all(graph, RUNTIME)
     executorch_writer.apply(graph, grids)

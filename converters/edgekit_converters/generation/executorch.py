@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from torch.fx import GraphModule
+
 from edgekit_converters.export import Lowered, executorch
 from edgekit_converters.export.capture import Captured
 from edgekit_converters.generation import rewrites
@@ -25,8 +27,9 @@ def lower(captured: Captured, grids: Mapping[str, Grid], delegate: str = "xnnpac
         grids: integers by the graph's name of the tensor; empty for fp32.
         delegate: ``xnnpack`` or ``none``; attention is ExecuTorch's own operator in both.
     """
-    if delegate != "none":
-        module = captured.module()
-        rewrites.apply_all(module, executorch.RUNTIME)
-        captured = captured.again(module)
-    return executorch.lower(captured, grids, delegate)
+    rewrite = None if delegate == "none" else _for_delegate
+    return executorch.lower(captured, grids, delegate, rewrite)
+
+
+def _for_delegate(module: GraphModule) -> None:
+    rewrites.apply_all(module, executorch.RUNTIME)

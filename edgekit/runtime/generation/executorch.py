@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from edgekit.bundle.manifest import Signature
 from edgekit.errors import InternalError
-from edgekit.runtime import Session, load_runtime
+from edgekit.runtime import Session, executorch
 from edgekit.runtime.silence import native_silence
 
 
@@ -42,6 +42,8 @@ class _Steps:
 def load_operators() -> None:
     """Register ExecuTorch's attention operators, llama::custom_sdpa and llama::update_cache.
 
+    For torch, which traces programs with them, and for ExecuTorch's Python extension.
+
     Their library multiplies through MKL's threads, which fight ExecuTorch's own for the processors:
     with one MKL thread, decoding was 2 to 5 times as fast on two cores. That must be said before
     torch starts its own threads.
@@ -64,11 +66,10 @@ def open_steps(path: Path, signature: Signature) -> _Steps:
             context.
 
     Raises:
-        ImportError: ExecuTorch is not installed.
+        ImportError: there is nothing to run it with.
         InternalError: the runtime refused the program.
     """
-    load_operators()
-    session = load_runtime("executorch").open_session(path, signature)
+    session = executorch.open_session(path, signature, operators=load_operators)
     return _Steps(
         session, signature.inputs[0].dims[1].maximum, signature.outputs[0].dims[-1].maximum
     )

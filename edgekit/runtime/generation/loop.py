@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from edgekit.errors import InternalError, TextRefused
+from edgekit.errors import InternalError, SpecError, TextRefused
 from edgekit.runtime.generation.sampling import Sampler, Sampling
 from edgekit.runtime.generation.stream import TextStream
 
@@ -114,8 +114,14 @@ class Generator:
 
         Raises:
             TextRefused: an empty prompt, one that fills the context, or ids beyond the vocabulary.
+            SpecError: a search by beams, which is for encoder-decoders.
         """
         self._check(ids)
+        if sampling is not None and (sampling.beams or 1) > 1:
+            raise SpecError(
+                "a search by beams is for models that read a text and answer it",
+                hint="This one continues texts: leave the beams out.",
+            )
         return self._answer(list(ids), sampling or Sampling(), cancel)
 
     def close(self) -> None:

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from edgekit.errors import SpecError
 
 Logits = NDArray[np.float32]
+# Each keeps its answer and is read again at every step.
+MOST_BEAMS = 32
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,8 @@ class Sampling:
             ones multiplied; 1 for none.
         seed: of the random numbers; the same seed gives the same answer.
         stop: texts that end the answer and are not part of it.
+        beams: of an encoder-decoder's search for the likeliest answer, 1 for none; None for as many
+            as its makers use.
     """
 
     max_tokens: int = 256
@@ -35,6 +39,7 @@ class Sampling:
     repetition_penalty: float = 1.0
     seed: int = 0
     stop: tuple[str, ...] = ()
+    beams: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse what no sampler can do.
@@ -50,10 +55,16 @@ class Sampling:
             "repetition_penalty": (0 < self.repetition_penalty < np.inf, "above 0"),
             "seed": (self.seed >= 0, "0 or more"),
             "stop": (all(self.stop), "texts with at least one character"),
+            "beams": (self.beams is None or 1 <= self.beams <= MOST_BEAMS, f"1 to {MOST_BEAMS}"),
         }
         for name, (holds, wanted) in ranges.items():
             if not holds:
                 raise SpecError(f"{name} is {getattr(self, name)!r}", hint=f"Allowed: {wanted}.")
+        if self.temperature and (self.beams or 1) > 1:
+            raise SpecError(
+                "a search by beams takes the likeliest answer, a temperature varies it",
+                hint="Ask for beams with temperature 0, or for one beam.",
+            )
 
 
 class Sampler:

@@ -116,8 +116,10 @@ class Seq2Seq:
         chosen = sampling or Sampling()
         begin = time.perf_counter()
         self._read(ids)
-        if self._usual is not None and self._usual.count > 1 and chosen.temperature == 0:
-            return self._searched(self._usual, chosen, len(ids), begin)
+        search = self._usual or Beams(count=1)
+        search = replace(search, count=chosen.beams or search.count)
+        if search.count > 1 and chosen.temperature == 0:
+            return self._searched(search, chosen, len(ids), begin)
         longest = min(len(self._rules.start) + chosen.max_tokens, self._steps.context)
         inner = Generator(
             _Constrained(self._steps, self._rules, longest), self._tokenizer, self._rules.eos

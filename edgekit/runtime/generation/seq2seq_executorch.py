@@ -65,12 +65,12 @@ def open_steps(path: Path, signature: Signature) -> _Steps:
             ``past_key_values``, to ``logits``; the tokens' upper bound is the longest answer.
 
     Raises:
-        ImportError: ExecuTorch is not installed.
+        ImportError: there is nothing to run it with.
         InternalError: the runtime refused the program.
     """
-    load_operators()
     read = encode_signature(signature)
     # Loaded twice: the methods of one program share their memory here, and the second would find
     # the first one's numbers in its cache.
-    encode = open_session(path, read, "encode")
-    return _Steps(encode, open_session(path, signature, "decode"), read, signature)
+    encode = open_session(path, read, "encode", load_operators)
+    decode = open_session(path, signature, "decode", load_operators)
+    return _Steps(encode, decode, read, signature)
