@@ -5,6 +5,7 @@
     python -m benchmarks.distill losses      relations and similarity against one loss alone
     python -m benchmarks.distill width       half the feed-forward, 256 wide, in the artifact
     python -m benchmarks.distill decoder     a quarter of the tiny decoder
+    python -m benchmarks.distill half        half of the tiny decoder's layers
     python -m benchmarks.distill classifier  with the teacher against labels only
     python -m benchmarks.distill rationale   reasons beside labels, against labels only
     python -m benchmarks.distill memory      memory from ten thousand to a million rows
@@ -254,6 +255,7 @@ _COMMANDS = {
     "classifier": task,
     "decoder": task,
     "depth": depth,
+    "half": task,
     "layers": layers,
     "losses": losses,
     "memory": memory,

@@ -24,62 +24,75 @@ Table = tuple[list[str], list[list[str]], str]
 
 def decoder(steps: int, batch: int, seeds: int, place: Path) -> Table:
     """A quarter of the tiny decoder's parameters: bits per character, and what it writes alone."""
-    teacher = opened(resolve(tiny_decoder.folder()))
     place.mkdir(parents=True, exist_ok=True)
-    data = _dialogues(place / "dialogues.jsonl", 3000)
     sizes = place / "quarter.json"
     whole = {"num_hidden_layers": 3, "hidden_size": 96, "intermediate_size": 224}
     sizes.write_text(json.dumps(whole | {"num_attention_heads": 3, "head_dim": 32}))
+    names = ("labels", "forward_kl", "skew_kl", "on_policy")
+    return _decoders(names, Beginning(config=sizes), "at random", steps, batch, seeds, place)
+
+
+def half(steps: int, batch: int, seeds: int, place: Path) -> Table:
+    """Half of the tiny decoder's layers: a student that knows something already."""
+    place.mkdir(parents=True, exist_ok=True)
+    words = "layers 0 and 3 of 4"
+    names = ("labels", "forward_kl", "skew_kl")
+    return _decoders(names, Beginning(layers="0,3"), words, steps, batch, seeds, place)
+
+
+def _decoders(
+    names: Sequence[str],
+    beginning: Beginning,
+    words: str,
+    steps: int,
+    batch: int,
+    seeds: int,
+    place: Path,
+) -> Table:
+    teacher = opened(resolve(tiny_decoder.folder()))
+    data = _dialogues(place / "dialogues.jsonl", 3000)
     unseen = _unseen(200)
     lines = [["teacher", *_written(teacher, teacher, unseen)]]
-    for names in ("labels", "forward_kl", "skew_kl", "on_policy"):
+    share = 1.0
+    for name in names:
         rows = []
         for seed in range(seeds):
+            out = place / f"{name}-{seed}"
             made = _made(
-                tiny_decoder.folder(),
-                data,
-                place / f"{names}-{seed}",
-                parse(names),
-                sizes,
-                steps,
-                batch,
-                seed,
+                tiny_decoder.folder(), data, out, parse(name), beginning, steps, batch, seed
             )
-            rows.append(
-                [float(cell) for cell in _written(opened(resolve(made.path)), teacher, unseen)]
-            )
+            student = opened(resolve(made.path))
+            rows.append([float(cell) for cell in _written(student, teacher, unseen)])
             share = made.report["student"]["parameters"] / made.report["teacher"]["parameters"]
-        lines.append([names, *(f"{sum(column) / seeds:.4f}" for column in zip(*rows, strict=True))])
-    words = (
-        f"student {share:.1%} of the teacher's parameters, at random; mean of {seeds} seeds; "
+        lines.append([name, *(f"{sum(column) / seeds:.4f}" for column in zip(*rows, strict=True))])
+    said = (
+        f"student {share:.1%} of the teacher's parameters, {words}; mean of {seeds} seeds; "
         f"{steps} steps of {batch}; 200 unseen dialogues; what it writes is sampled after 8 tokens"
     )
-    return (
-        ["loss", "bits/char", "teacher's bits/char of what it writes", "repeated 4-grams"],
-        lines,
-        words,
-    )
+    columns = ["loss", "bits/char", "teacher's bits/char of what it writes", "repeated 4-grams"]
+    return columns, lines, said
 
 
 def classifier(steps: int, batch: int, seeds: int, place: Path) -> Table:
     """Triage of complaints with hard negatives: with the teacher against labels only."""
-    from benchmarks.triage import taught_teacher, triage
+    from benchmarks import triage
 
-    teacher, data, accuracy = taught_teacher(place, triage)
-    lines = [["teacher", f"{accuracy:.4f}", "", "1.0000"]]
+    teacher, data = triage.taught_teacher(place)
+    one = Beginning(layers="1")
+    lines = [["teacher", f"{triage.accuracy(opened(resolve(teacher))):.4f}", "", "1.0000"]]
     for name, losses in (("labels", "labels"), ("teacher", "logits"), ("both", "logits,labels")):
-        found = []
+        right, like = [], 0.0
         for seed in range(seeds):
-            made = _made(
-                teacher, data, place / f"{name}-{seed}", parse(losses), None, steps, batch, seed
-            )
-            run = made.report["runs"][0]
-            found.append((run["accuracy"], run["fidelity"]))
-        right = [accuracy for accuracy, _ in found]
-        like = sum(fidelity for _, fidelity in found) / seeds
+            out = place / f"{name}-{seed}"
+            made = _made(teacher, data, out, parse(losses), one, steps, batch, seed)
+            right.append(triage.accuracy(opened(resolve(made.path))))
+            like += made.report["runs"][0]["fidelity"] / seeds
         spread = (max(right) - min(right)) / 2
         lines.append([name, f"{sum(right) / seeds:.4f}", f"{spread:.4f}", f"{like:.4f}"])
-    words = f"1 of 2 layers; {seeds} seeds; {steps} steps of {batch}; +- is half the range"
+    words = (
+        f"1 of 6 layers; {seeds} seeds; {steps} steps of {batch}; accuracy on {triage.TESTED} "
+        f"clean texts, {triage.NOISE:.0%} of the labels trained on are wrong; +- is half the range"
+    )
     return ["learns from", "accuracy", "+-", "fidelity"], lines, words
 
 
@@ -90,7 +103,9 @@ def reasons(steps: int, batch: int, seeds: int, place: Path) -> Table:
     random.Random(0).shuffle(rows)
     data = place / "rules.jsonl"
     data.write_text("\n".join(map(json.dumps, rows[:600])), encoding="utf-8")
-    lines = []
+    tested = rows[600:700]
+    kitchens = sum(row["label"] == "kitchen" for row in tested) / len(tested)
+    lines = [["the commoner label, always", f"{max(kitchens, 1 - kitchens):.3f}", ""]]
     for name, weight in (("label alone", 0.0), ("label and reason", 1.0)):
         found = []
         for seed in range(seeds):
@@ -100,12 +115,12 @@ def reasons(steps: int, batch: int, seeds: int, place: Path) -> Table:
                 data,
                 place / f"{weight}-{seed}",
                 [loss],
-                None,
+                Beginning(),
                 steps,
                 batch,
                 seed,
             )
-            found.append(_right(opened(resolve(made.path)), rows[600:700]))
+            found.append(_right(opened(resolve(made.path)), tested))
         spread = (max(found) - min(found)) / 2
         lines.append([name, f"{sum(found) / seeds:.3f}", f"{spread:.3f}"])
     words = (
@@ -120,20 +135,18 @@ def _made(
     data: Path,
     out: Path,
     losses: Sequence[Term],
-    config: Path | None,
+    beginning: Beginning,
     steps: int,
     batch: int,
     seed: int,
 ) -> Any:
-    half = None if config is not None or losses[0].name == "rationale" else "1"
-    beginning = Beginning(config=config) if config is not None else Beginning(layers=half)
     said = Recipe(
         steps=steps,
         batch=batch,
         seed=seed,
         losses=tuple(losses),
         controls=False,
-        learning_rate=2e-3 if config is not None else 5e-4,
+        learning_rate=5e-4 if beginning.config is None else 2e-3,
     )
     with quiet():
         return distill(teacher, [data], out=out, beginning=beginning, said=said)
@@ -217,5 +230,6 @@ def _right(model: Taught, rows: Sequence[dict[str, str]]) -> float:
 COMMANDS: dict[str, Callable[[int, int, int, Path], Table]] = {
     "classifier": classifier,
     "decoder": decoder,
+    "half": half,
     "rationale": reasons,
 }

@@ -3,9 +3,9 @@
     .venv/bin/python -m benchmarks.pruning PART [--steps N] [--measure]
 
 PART is ``ffn`` (half of the neurons, some steps of training, beside random ones), ``layers`` (three
-of six by block influence, beside all twenty choices), ``vocabulary`` (30,522 tokens to 8,000),
-``decoder`` (the example decoder at half its width or depth, beside the same shape from scratch) or
-``stacked`` (neurons and vocabulary, one after the other). Texts are sentences of the docstrings of
+of six by block influence, beside all twenty choices), ``vocabulary`` (30,522 tokens to 8,000) or
+``decoder`` (the example decoder at half its width or depth, beside the same shape from scratch).
+Several of them after each other: ``benchmarks.stacked``. Texts are sentences of the docstrings of
 numpy and scipy: a tenth, never scored with or trained on, measures. Figures are printed as Markdown
 with their conditions; a goal that is missed says so.
 """
@@ -187,27 +187,6 @@ def vocabulary(folder: Path, asked: argparse.Namespace) -> None:
     goal("share of the weights' bytes saved", saved, 0.3)
 
 
-def stacked(folder: Path, asked: argparse.Namespace) -> None:
-    """Neurons, then the vocabulary; layers and bits are other stages' matter."""
-    given, measured = texts(folder, asked)
-    model: Any = MODEL
-    for name, options in (
-        ("ffn", {"method": "obs", "amount": 0.5, "retrain": asked.steps}),
-        ("vocab", {"amount": 1 - KEPT_TOKENS / TOKENS}),
-    ):
-        made = prune(
-            model,
-            out=folder / name,
-            granularity=name,
-            data=given,
-            samples=measured,
-            control=False,
-            **options,
-        )
-        print(f"{name}: {made.record['quality']['result']} {made.record['verdict']}\n")
-        model = made.path
-
-
 def decoder(folder: Path, asked: argparse.Namespace) -> None:
     """The example decoder at half the neurons and layers, beside the same shape from scratch."""
     from edgekit_converters.prune.retrain import retrain
@@ -252,7 +231,6 @@ PARTS = {
     "ffn": ffn,
     "layers": layers,
     "vocabulary": vocabulary,
-    "stacked": stacked,
     "decoder": decoder,
 }
 
