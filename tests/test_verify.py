@@ -6,7 +6,7 @@ import json
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from edgekit.errors import (
     TemporaryFailure,
     Unavailable,
 )
-from edgekit.runtime import load_runtime, open_artifact
+from edgekit.runtime import executorch_native, load_runtime, open_artifact
 from edgekit.runtime.replay import replay
 from edgekit.stages import Progress
 from edgekit.verify import verify
@@ -158,6 +158,19 @@ def test_arm64_without_a_runner_is_refused_first(
     assert not marker.exists()
 
 
+@pytest.fixture
+def no_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No library of edgekit's own for ``.pte`` files, and no compiler to build it with."""
+    monkeypatch.setenv("EDGEKIT_HOME", str(tmp_path / "empty"))
+    monkeypatch.setenv("PATH", str(tmp_path / "empty"))
+    for known in (executorch_native.library, executorch_native.lack):
+        known.cache_clear()
+    yield
+    for known in (executorch_native.library, executorch_native.lack):
+        known.cache_clear()
+
+
+@pytest.mark.usefixtures("no_library")
 @pytest.mark.parametrize(("runtime", "package"), [("onnx", "onnxruntime"), ("executorch", "torch")])
 def test_a_runtime_that_is_not_installed(
     tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runtime: str, package: str
@@ -168,6 +181,7 @@ def test_a_runtime_that_is_not_installed(
     assert error.hint == f"pip install 'edgekit[{runtime}]'"
 
 
+@pytest.mark.usefixtures("no_library")
 def test_the_next_runtime_is_taken(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     manifest = load_manifest(tiny_bundle)
     for name in [n for n in sys.modules if n.partition(".")[0] == "executorch"]:
