@@ -118,7 +118,8 @@ def test_greedy_answers_are_the_models(
         assert (
             min(one["step_ms"]) <= one["step_p50_ms"] <= one["step_p95_ms"] <= max(one["step_ms"])
         )
-        assert one["decode_tokens_per_s"] == pytest.approx(11e3 / sum(one["step_ms"]), rel=1e-3)
+        # Times have four decimals of a millisecond, and a step of this model takes hundredths.
+        assert one["decode_tokens_per_s"] == pytest.approx(11e3 / sum(one["step_ms"]), rel=1e-2)
         rate = 1e3 * one["prompt_tokens"] / one["prefill_ms"]
         assert one["prefill_tokens_per_s"] == pytest.approx(rate, rel=1e-2)
     assert [event["event"] for event in events[-3:]] == ["memory", "environment", "done"]
