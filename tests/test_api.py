@@ -30,6 +30,7 @@ def test_public_names_are_there() -> None:
         _ = edgekit.nonsense
 
 
+@pytest.mark.slow
 def test_type_checkers_see_the_lazy_names(tmp_path: Path) -> None:
     user = tmp_path / "user.py"
     user.write_text(

@@ -192,6 +192,7 @@ def test_linears_of_one_activation_stand_together() -> None:
     assert torch.equal(module(x), eager(x))
 
 
+@pytest.mark.slow
 def test_one_delegate_call_in_int8(case: Callable[[str], Case]) -> None:
     """Without the order, each layer ends a delegated part."""
     from executorch.exir import to_edge_transform_and_lower

@@ -55,6 +55,7 @@ def test_a_second_build_returns_at_once(copied: Path) -> None:
     assert runner.find(MACHINE) == copied
 
 
+@pytest.mark.slow
 def test_equal_inputs_give_equal_bytes(copied: Path) -> None:
     before = (copied / runner.RECORD).read_bytes()
     said: list[str] = []
@@ -117,6 +118,7 @@ def test_sigkill_leaves_nothing_that_looks_finished(host_runner: Path, home: Pat
     assert _building(home) == []
 
 
+@pytest.mark.slow
 def test_two_builds_at_once(host_runner: Path, home: Path) -> None:
     pair = [
         subprocess.Popen([sys.executable, "-c", BUILD], stdout=subprocess.PIPE, text=True)

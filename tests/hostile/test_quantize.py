@@ -220,6 +220,7 @@ def test_a_model_that_loses_too_much(
 # The output
 
 
+@pytest.mark.slow
 def test_twice(quantize: Quantize, home: Path, model: Path, texts: Path) -> None:
     """A quantized folder is no input; without its plan it is the model again."""
     first = quantize(model, "-o", home / "one", "--data", texts)
