@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -48,17 +48,22 @@ def main() -> None:
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     with quiet():
-        makers, sizes = _candidates(options.folder, options.model)
+        bundles = [
+            candidates.bundle(options.folder, scheme, options.model) for scheme in ("none", "int8")
+        ]
+        makers, sizes = _candidates(options.folder, options.model, bundles)
         loads = _loads(makers)
         runs = {name: make() for name, make in makers.items()}
         quality = _quality(runs, options.model)
         times = {length: _times(runs, length, options.seconds) for length in LENGTHS}
     _print(sizes, quality, loads, times, options.seconds)
-    for scheme in ("none", "int8"):
-        _delegated(candidates.bundle(options.folder, scheme, options.model))
+    for bundle in bundles:
+        _delegated(bundle)
 
 
-def _candidates(folder: Path, model: str) -> tuple[dict[str, Maker], dict[str, int | None]]:
+def _candidates(
+    folder: Path, model: str, bundles: Sequence[edgekit.Bundle]
+) -> tuple[dict[str, Maker], dict[str, int | None]]:
     """What opens each candidate, and its file's size."""
     stock = candidates.stock(model)
     plain = candidates.plain_onnx(folder, stock)
@@ -69,8 +74,7 @@ def _candidates(folder: Path, model: str) -> tuple[dict[str, Maker], dict[str, i
     for name, path in ((FP32, plain), (INT8, default), ("onnxruntime int8, per channel", channel)):
         makers[name] = partial(candidates.runner_of_onnx, path)
         sizes[name] = path.stat().st_size
-    for scheme in ("none", "int8"):
-        bundle = candidates.bundle(folder, scheme, model)
+    for bundle in bundles:
         for artifact in bundle.manifest.artifacts:
             name = f"edgekit {Path(artifact.file).suffix} {artifact.scheme}"
             makers[name] = partial(candidates.runner_of, bundle, artifact.runtime)
