@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -30,17 +31,7 @@ def write(folder: Path, bundle: Path) -> None:
         here.mkdir(parents=True)
         shutil.copyfile(bundle / "model.onnx", here / "model.onnx")
         stream.write(here / "inputs", [[one.inputs[name] for name in names] for one in samples])
-        wanted = job.Job(
-            mode=mode,
-            model="model.onnx",
-            inputs="inputs",
-            outputs=None if mode == "load" else "outputs",
-            runtime="onnx",
-            threads=1,
-            warm_ups=1,
-            runs=3,
-        )
-        (here / "job").write_text(job.text(wanted), encoding="ascii")
+        _write_job(here, mode, runs=3)
 
 
 def write_decoder(folder: Path, bundle: Path) -> None:
@@ -56,19 +47,27 @@ def write_decoder(folder: Path, bundle: Path) -> None:
             for ids, first in PASSAGES
         ]
         stream.write(here / "inputs", samples)
-        wanted = job.Job(
-            mode=mode,
-            model="model.onnx",
-            inputs="inputs",
-            outputs=None if mode == "load" else "outputs",
-            runtime="onnx",
-            threads=1,
-            warm_ups=1,
+        _write_job(
+            here,
+            mode,
             runs=2,
             context=manifest.generation.context,
             tokens=TOKENS if mode == "generate" else None,
         )
-        (here / "job").write_text(job.text(wanted), encoding="ascii")
+
+
+def _write_job(here: Path, mode: job.Mode, **more: Any) -> None:
+    wanted = job.Job(
+        mode=mode,
+        model="model.onnx",
+        inputs="inputs",
+        outputs=None if mode == "load" else "outputs",
+        runtime="onnx",
+        threads=1,
+        warm_ups=1,
+        **more,
+    )
+    (here / "job").write_text(job.text(wanted), encoding="ascii")
 
 
 def decoder_difference(folder: Path, bundle: Path) -> float:

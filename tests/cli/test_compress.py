@@ -16,9 +16,8 @@ import pytest
 from edgekit_converters.compress.job import WORK
 from tests.conftest import Program, clean_environment
 from tests.support.models import tiny_sentence_bert
-from tests.support.vocabulary import SENTENCES
+from tests.support.training import TEXTS, environment
 
-TEXTS = [f"{one[:-1]} and {other}" for one in SENTENCES for other in SENTENCES[:5]]
 RECIPE = """
 [[stages]]
 kind = "prune"
@@ -55,14 +54,6 @@ def place(tmp_path: Path) -> Path:
     tiny_sentence_bert(tmp_path / "model", intermediate_size=256)
     (tmp_path / "texts.txt").write_text("\n".join(TEXTS), encoding="utf-8")
     return tmp_path
-
-
-def environment(place: Path) -> dict[str, str]:
-    return {
-        "XDG_CACHE_HOME": str(place / "cache"),
-        "HF_DATASETS_CACHE": str(place / "cache" / "datasets"),
-        "OMP_NUM_THREADS": "1",
-    }
 
 
 def words(place: Path, steps: int = 4, *more: str) -> list[str]:

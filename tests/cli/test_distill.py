@@ -15,9 +15,7 @@ import pytest
 from edgekit_converters.distill.distilling import WORK
 from tests.conftest import Program, clean_environment
 from tests.support.models import tiny_sentence_bert
-from tests.support.vocabulary import SENTENCES
-
-TEXTS = [f"{one[:-1]} and {other}" for one in SENTENCES for other in SENTENCES[:5]]
+from tests.support.training import TEXTS, environment
 
 
 @pytest.fixture
@@ -25,14 +23,6 @@ def place(tmp_path: Path) -> Path:
     tiny_sentence_bert(tmp_path / "teacher", num_hidden_layers=4)
     (tmp_path / "texts.txt").write_text("\n".join(TEXTS), encoding="utf-8")
     return tmp_path
-
-
-def environment(place: Path) -> dict[str, str]:
-    return {
-        "XDG_CACHE_HOME": str(place / "cache"),
-        "HF_DATASETS_CACHE": str(place / "cache" / "datasets"),
-        "OMP_NUM_THREADS": "1",
-    }
 
 
 WORDS = ("distill", "teacher", "--data", "texts.txt", "--layers", "2", "--batch", "8")

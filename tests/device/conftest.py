@@ -12,9 +12,11 @@ import pytest
 from numpy.typing import NDArray
 
 from edgekit.bundle.manifest import Dim, Signature, TensorSpec
-from edgekit.device import runner
+from edgekit.device import runner, stream
+from edgekit.device.adb import Adb
 from edgekit.errors import EdgekitError
 from tests.device.tiny import export_tiny, export_tiny_onnx
+from tests.support.phone import AdbServer
 from tests.support.phone.fixtures import adb_environment, adb_server, make_phone, phone
 
 __all__ = ["adb_environment", "adb_server", "make_phone", "phone"]
@@ -106,3 +108,16 @@ def _arm64(runtime: str) -> Path:
     except EdgekitError as error:
         required(f"{error.message} {error.hint}")
         raise
+
+
+@pytest.fixture
+def adb(adb_server: AdbServer) -> Adb:
+    return Adb(adb_server.program, adb_server.whole_environment())
+
+
+@pytest.fixture
+def inputs(tmp_path: Path) -> Path:
+    """``samples`` as a job reads them."""
+    path = tmp_path / "inputs"
+    stream.write(path, [[sample["ids"]] for sample in samples()])
+    return path

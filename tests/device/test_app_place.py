@@ -31,7 +31,7 @@ from edgekit.errors import (
     Unsupported,
 )
 from tests.device.conftest import Tiny, samples
-from tests.support.phone import AdbServer, ScriptedPhone, apps
+from tests.support.phone import ScriptedPhone, apps
 from tests.support.phone.faults import exactly, long_line
 from tests.support.phone.fixtures import MakePhone
 from tests.support.refusals import refused
@@ -46,11 +46,6 @@ JOB = Job(
 LONG = Job(mode="latency", runtime="onnx", model="model", inputs="inputs", threads=1, seconds=600)
 HELLO = b'{"event":"hello","protocol":3,"pid":4711}\n'
 Open = Callable[..., AppPlace]
-
-
-@pytest.fixture
-def adb(adb_server: AdbServer) -> Adb:
-    return Adb(adb_server.program, adb_server.whole_environment())
 
 
 @pytest.fixture
@@ -69,13 +64,6 @@ def opened(adb: Adb, arm64_onnx_runner: Path) -> Iterator[Open]:
 @pytest.fixture
 def app(phone: ScriptedPhone, arm64_onnx_runner: Path) -> apps.App:
     return apps.install(phone, PACKAGE)
-
-
-@pytest.fixture
-def inputs(tmp_path: Path) -> Path:
-    path = tmp_path / "inputs"
-    stream.write(path, [[sample["ids"]] for sample in samples()])
-    return path
 
 
 def bring(place: AppPlace, tiny_onnx: Tiny, inputs: Path) -> None:

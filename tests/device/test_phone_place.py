@@ -46,11 +46,6 @@ Open = Callable[..., PhonePlace]
 
 
 @pytest.fixture
-def adb(adb_server: AdbServer) -> Adb:
-    return Adb(adb_server.program, adb_server.whole_environment())
-
-
-@pytest.fixture
 def opened(adb: Adb, arm64_runner: Path) -> Iterator[Open]:
     made: list[PhonePlace] = []
 
@@ -61,13 +56,6 @@ def opened(adb: Adb, arm64_runner: Path) -> Iterator[Open]:
     yield open_one
     for place in made:
         place.close()
-
-
-@pytest.fixture
-def inputs(tmp_path: Path) -> Path:
-    path = tmp_path / "inputs"
-    stream.write(path, [[sample["ids"]] for sample in samples()])
-    return path
 
 
 def bring(place: PhonePlace, tiny: dict[str, Tiny], inputs: Path) -> None:

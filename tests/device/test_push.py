@@ -34,11 +34,6 @@ Push = Callable[..., Pushed]
 
 
 @pytest.fixture
-def adb(adb_server: AdbServer) -> Adb:
-    return Adb(adb_server.program, adb_server.whole_environment())
-
-
-@pytest.fixture
 def shell(adb: Adb, phone: ScriptedPhone) -> Shell:
     return Shell(adb, phone.serial)
 

@@ -24,11 +24,6 @@ from tests.support.refusals import refused
 KEY = ("global", STAY_ON)
 
 
-@pytest.fixture
-def adb(adb_server: AdbServer) -> Adb:
-    return Adb(adb_server.program, adb_server.whole_environment())
-
-
 def dead() -> int:
     """The number of a process that is no more."""
     with subprocess.Popen([sys.executable, "-c", ""]) as process:

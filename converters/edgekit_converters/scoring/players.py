@@ -9,8 +9,9 @@ from typing import Any
 
 from edgekit.bundle.hashing import sha256_file
 from edgekit.bundle.manifest import ArtifactInfo, Manifest
-from edgekit.errors import SpecError, Unavailable, Unsupported
-from edgekit_converters.load import load
+from edgekit.errors import SpecError, Unsupported
+from edgekit.runtime.generation.open import open_artifact
+from edgekit_converters.load import Loaded, load
 from edgekit_converters.quiet import quiet
 from edgekit_converters.scoring.harness import Player
 from edgekit_converters.scoring.language_model import ArtifactModel, Told
@@ -81,19 +82,24 @@ def of_model(model: str | Path, *, revision: str | None = None) -> Player:
     """
     source = resolve(model, revision=revision)
     loaded = load(source, "AutoModelForCausalLM", attention="sdpa")
+    return Player(facts_of_eager(loaded, TASK), partial(_eager, loaded.model, source.folder))
+
+
+def facts_of_eager(loaded: Loaded, task: str) -> dict[str, Any]:
+    """What a standing says of a model in PyTorch."""
+    source = loaded.source
     name = source.id.rpartition("/")[2]
-    facts = {
+    return {
         "name": f"{name} eager",
         "model": name,
         "runtime": "eager",
-        "task": TASK,
+        "task": task,
         "scheme": "fp32",
         "bytes": sum(p.numel() * p.element_size() for p in loaded.model.parameters()),
         "identity": f"eager {loaded.weights_sha256}",
         "tokenizer": sha256_file(source.folder / "tokenizer.json"),
         "details": {"base_model": source.id},
     }
-    return Player(facts, partial(_eager, loaded.model, source.folder))
 
 
 def refuse_other(task: str, name: str) -> None:
@@ -110,16 +116,7 @@ def refuse_other(task: str, name: str) -> None:
 
 
 def _artifact(folder: Path, manifest: Manifest, artifact: ArtifactInfo, told: Told) -> Opened:
-    from edgekit.runtime.generation.replay import open_steps
-
-    try:
-        signature = manifest.signature_of(artifact)
-        steps = open_steps(artifact.runtime, folder / artifact.file, signature)
-    except ImportError as error:
-        raise Unavailable(
-            f"not installed: {artifact.runtime} ({error.name or error})",
-            hint=f"pip install 'edgekit[{artifact.runtime}]'",
-        ) from error
+    steps = open_artifact(folder, manifest, artifact)
     return ArtifactModel(steps, _tokenizer(folder), told), steps.close
 
 

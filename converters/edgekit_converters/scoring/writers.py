@@ -10,18 +10,17 @@ from typing import Any, cast
 
 import torch
 
-from edgekit.bundle.hashing import sha256_file
 from edgekit.bundle.manifest import ArtifactInfo, Manifest
-from edgekit.errors import TextRefused, Unavailable
+from edgekit.errors import TextRefused
+from edgekit.runtime.generation.open import open_artifact
 from edgekit.runtime.generation.prompt import read_prompts
-from edgekit.runtime.generation.replay import open_steps
 from edgekit.runtime.generation.reply import sampling
 from edgekit.runtime.generation.seq2seq import TextSteps, open_answering
 from edgekit_converters.load import Loaded, load
 from edgekit_converters.prepare import one_thread
 from edgekit_converters.scoring.harness import Player
 from edgekit_converters.scoring.language_model import Told
-from edgekit_converters.scoring.players import Opened, chosen, facts_of
+from edgekit_converters.scoring.players import Opened, chosen, facts_of, facts_of_eager
 from edgekit_converters.scoring.timed import TimedText
 from edgekit_converters.source import Source
 
@@ -101,33 +100,13 @@ def of_model(source: Source, task: str) -> Player:
         SpecError, InputMissing, InputRefused, Unsupported: as for an export.
     """
     loaded = load(source, "AutoModelForSeq2SeqLM", attention="sdpa")
-    name = source.id.rpartition("/")[2]
-    facts = {
-        "name": f"{name} eager",
-        "model": name,
-        "runtime": "eager",
-        "task": task,
-        "scheme": "fp32",
-        "bytes": sum(p.numel() * p.element_size() for p in loaded.model.parameters()),
-        "identity": f"eager {loaded.weights_sha256}",
-        "tokenizer": sha256_file(source.folder / "tokenizer.json"),
-        "details": {"base_model": source.id},
-    }
-    return Player(facts, partial(_eager, loaded))
+    return Player(facts_of_eager(loaded, task), partial(_eager, loaded))
 
 
 def _artifact(folder: Path, manifest: Manifest, artifact: ArtifactInfo, told: Told) -> Opened:
     prompts, generation = read_prompts(folder, manifest), manifest.generation
     assert generation is not None
-    try:
-        steps = open_steps(
-            artifact.runtime, folder / artifact.file, manifest.signature_of(artifact)
-        )
-    except ImportError as error:
-        raise Unavailable(
-            f"not installed: {artifact.runtime} ({error.name or error})",
-            hint=f"pip install 'edgekit[{artifact.runtime}]'",
-        ) from error
+    steps = open_artifact(folder, manifest, artifact)
     timed = TimedText(cast(TextSteps, steps))
     answering = open_answering(timed, generation, prompts.tokenizer)
     # Never drawn by lot: the same artifact has to get the same score again.

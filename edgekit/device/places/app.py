@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from edgekit.bundle.disk import as_write_errors
 from edgekit.device import app as apps
 from edgekit.device import inventory, phone, stream
 from edgekit.device import job as jobs
@@ -20,7 +19,7 @@ from edgekit.device.adb import Adb
 from edgekit.device.app import App
 from edgekit.device.endings import Progress, in_words
 from edgekit.device.job import Job
-from edgekit.device.places.phone import SILENCE, PhonePlace
+from edgekit.device.places.phone import SILENCE, PhonePlace, job_file
 from edgekit.device.protocol import Event, drive
 from edgekit.device.pull import pull
 from edgekit.device.push import check_name
@@ -143,7 +142,8 @@ class AppPlace:
             EdgekitError: what the runner reports, and the phone's other faults.
         """
         _refuse(job)
-        self._write_job(job)
+        with job_file(job) as path:
+            self._bring({apps.JOB: path})
         # An earlier job's answers must not pass for this one's.
         self._app.forget(apps.EVENTS, *([job.outputs] if job.outputs is not None else []))
         said = self._app.run(timeout=timeout, silence=min(self._silence, timeout))
@@ -202,13 +202,6 @@ class AppPlace:
         self._phone.put(files)
         paths = [posixpath.join(self.session.folder, name) for name in files]
         self._app.take(paths, sum(path.stat().st_size for path in files.values()))
-
-    def _write_job(self, job: Job) -> None:
-        with tempfile.TemporaryDirectory(prefix="edgekit-job-") as name:
-            path = Path(name, apps.JOB)
-            with as_write_errors(path):
-                path.write_text(jobs.text(job), encoding="ascii", newline="\n")
-            self._bring({apps.JOB: path})
 
     def _ended(self, status: int, said: str, progress: Progress) -> EdgekitError | None:
         """Why there was no last event: the connection's reason, else the app's."""

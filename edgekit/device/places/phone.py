@@ -6,7 +6,7 @@ import contextlib
 import json
 import posixpath
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -213,10 +213,7 @@ class PhonePlace:
         return _moved(folder, runtime)
 
     def _write_job(self, job: Job) -> None:
-        with tempfile.TemporaryDirectory(prefix="edgekit-job-") as name:
-            path = Path(name, JOB)
-            with as_write_errors(path):
-                path.write_text(jobs.text(job), encoding="ascii", newline="\n")
+        with job_file(job) as path:
             self._push({JOB: path}, self.session.folder)
 
     def _stop(self, pid: int | None) -> None:
@@ -234,6 +231,16 @@ class PhonePlace:
             f"{self.name}: the runner ended before its last event, after {progress.samples} "
             f"samples and with status {status}{said}"
         )
+
+
+@contextlib.contextmanager
+def job_file(job: Job) -> Iterator[Path]:
+    """A job as a file that is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="edgekit-job-") as name:
+        path = Path(name, JOB)
+        with as_write_errors(path):
+            path.write_text(jobs.text(job), encoding="ascii", newline="\n")
+        yield path
 
 
 def _files(folder: Path) -> dict[str, Path]:
