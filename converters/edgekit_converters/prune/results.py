@@ -188,13 +188,14 @@ def _one_vocabulary(
         )
     ]
 
-    def rows(model: Any, pair: Any) -> torch.Tensor:
-        return original.rows(model, pair["theirs" if model is original.model else "ours"])
+    def answer(model: Any, pair: Any) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+        """Without states: the two cut a text into other tokens."""
+        return original.rows(model, pair["theirs" if model is original.model else "ours"]), ()
 
     retrain(
         made.subject.model,
         original.model,
-        rows,
+        answer,
         pairs,
         wanted.retrain,
         categorical=original.categorical,

@@ -164,7 +164,7 @@ def _train(
         retrain(
             made.model,
             subject.model,
-            subject.rows,
+            subject.rows_and_states,
             texts.training,
             steps,
             categorical=subject.categorical,

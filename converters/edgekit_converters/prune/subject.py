@@ -60,20 +60,35 @@ class Subject:
 
     def rows(self, model: nn.Module, batch: Batch) -> Tensor:
         """A model's output for one batch, ``(rows, features)``, without padding."""
-        labels = batch.get("labels")
+        return self._rows(self._output(model, batch), batch)
+
+    def rows_and_states(self, model: nn.Module, batch: Batch) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """``rows``, and what each layer gives the next, ``(tokens, width)`` without padding.
+
+        The first state is the embedding layer's. A model with two stacks has none.
+        """
+        output = self._output(model, batch, output_hidden_states=self.task != SEQ2SEQ)
+        real = batch["attention_mask"].bool()
+        states = getattr(output, "hidden_states", None) or ()
+        return self._rows(output, batch), tuple(state[real] for state in states)
+
+    def _output(self, model: nn.Module, batch: Batch, **more: Any) -> Any:
         given = {name: tensor for name, tensor in batch.items() if name != "labels"}
         if self.task in _GENERATING:
-            more = {"use_cache": False}
-            if self.task == SEQ2SEQ:
-                assert labels is not None
-                output = model(**given, labels=labels.clamp_min(0), **more)
-                return output.logits[labels >= 0]  # type: ignore[no-any-return]
-            output = model(**given, **more)
-            return output.logits[given["attention_mask"].bool()]  # type: ignore[no-any-return]
+            more["use_cache"] = False
+        if self.task == SEQ2SEQ:
+            more["labels"] = batch["labels"].clamp_min(0)
+        return model(**given, **more)
+
+    def _rows(self, output: Any, batch: Batch) -> Tensor:
+        real = batch["attention_mask"].bool()
+        if self.task in _GENERATING:
+            counted = batch["labels"] >= 0 if self.task == SEQ2SEQ else real
+            return output.logits[counted]  # type: ignore[no-any-return]
         assert self.head is not None
-        made: Tensor = self.head(model(**given), given["attention_mask"])
+        made: Tensor = self.head(output, batch["attention_mask"])
         if made.dim() == 3:  # one row a token
-            made = made[given["attention_mask"].bool()]
+            made = made[real]
         return made.reshape(-1, made.shape[-1])
 
     def next_tokens(self, batch: Batch) -> Tensor | None:

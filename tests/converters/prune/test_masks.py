@@ -115,7 +115,7 @@ def test_rounds_never_bring_a_weight_back_and_training_keeps_zeros() -> None:
         loss = retrain.retrain(
             model,
             original,
-            lambda m, batch: m(batch["x"]),
+            lambda m, batch: (m(batch["x"]), ()),
             seen(model).batches,
             40,
             categorical=False,
