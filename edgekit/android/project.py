@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from edgekit.android import template
+from edgekit.android import template, tuned
 from edgekit.bundle import read
 from edgekit.bundle.disk import require_space
 from edgekit.bundle.manifest import Manifest
 from edgekit.bundle.staging import Staging
-from edgekit.errors import InputMissing, InputRefused, SpecError
+from edgekit.errors import InputMissing, InputRefused, OutputExists, SpecError
 
 Engine = Literal["onnx", "executorch"]
 ENGINES: tuple[Engine, ...] = get_args(Engine)
@@ -52,7 +53,14 @@ class Added:
 
 
 def new(
-    folder: Path, bundle: Path, *, package: str, engine: Engine = "onnx", force: bool = False
+    folder: Path,
+    bundle: Path,
+    *,
+    package: str,
+    engine: Engine = "onnx",
+    tuning: Path | None = None,
+    force: bool = False,
+    say: Callable[[str], None] = lambda line: None,
 ) -> Path:
     """Write a whole project: the sources of edgekit's app under a package of its own, and a bundle.
 
@@ -61,17 +69,20 @@ def new(
         bundle: the bundle that the app brings.
         package: of the app, as ``com.example.app``.
         engine: which runtime answers.
+        tuning: what ``edgekit bench --tuning`` wrote for the bundle.
         force: replace a project that has the name.
+        say: told what the tuning file holds.
 
     Raises:
         SpecError: the package's name is none, or the engine is unknown.
-        InputMissing, InputRefused: there is no such bundle, or it is damaged or has no artifact for
-            the engine.
+        InputMissing, InputRefused: there is no such bundle or tuning file, or it is damaged, or the
+            bundle has no artifact for the engine.
         Unavailable: this installation has no Android sources.
         CannotWrite, StorageFull: the project cannot be written; nothing is left.
     """
     _check_package(package)
     manifest = _checked(bundle, engine)
+    threads = None if tuning is None else tuned.read(tuning, manifest)
     modules = (*_MODULES, "executorch") if engine == "executorch" else _MODULES
     sources = template.files(modules)
     with Staging(folder, force=force, marker=_MARKER) as staging:
@@ -86,18 +97,33 @@ def new(
                 shutil.copyfile(path, place)
         asset = staging.folder / "app" / ASSETS / manifest.name
         shutil.copytree(bundle, asset)
+        if threads is not None:
+            threads.write(asset.parent / tuned.NAME)
         staging.commit()
+    if threads is not None:
+        say(threads.remark)
     return staging.final
 
 
-def add(folder: Path, bundle: Path, *, engine: Engine = "onnx", force: bool = False) -> Added:
+def add(
+    folder: Path,
+    bundle: Path,
+    *,
+    engine: Engine = "onnx",
+    tuning: Path | None = None,
+    force: bool = False,
+    say: Callable[[str], None] = lambda line: None,
+) -> Added:
     """Put a bundle into the assets of an app that is there, and say what else it needs.
 
     Args:
         folder: the app's module, which holds ``src/main``, or a project with a module ``app``.
         bundle: the bundle.
         engine: which runtime is to answer.
-        force: replace a bundle that has the name.
+        tuning: what ``edgekit bench --tuning`` wrote for the bundle. An app has one such file:
+            measure all its bundles in one run.
+        force: replace a bundle, and a tuning file, that has the name.
+        say: told what the tuning file holds.
 
     Raises:
         InputMissing: ``folder`` is no Android app.
@@ -106,12 +132,22 @@ def add(folder: Path, bundle: Path, *, engine: Engine = "onnx", force: bool = Fa
     manifest = _checked(bundle, engine)
     module = _module(folder)
     place = module / ASSETS / manifest.name
+    threads = None if tuning is None else tuned.read(tuning, manifest)
+    known = module / ASSETS / tuned.NAME
+    if threads is not None and known.exists() and not force and known.read_bytes() != threads.data:
+        raise OutputExists(
+            f"{known} is there already",
+            hint="Measure all bundles of the app in one run, or replace it with --force.",
+        )
     with Staging(place, force=force) as staging:
         require_space(staging.folder, _size(bundle))
         shutil.copytree(bundle, staging.folder, dirs_exist_ok=True)
         staging.commit()
+    if threads is not None:
+        threads.write(known)
+        say(threads.remark)
     asset = f"edgekit/{manifest.name}"
-    return Added(staging.final, asset, _gradle(engine), _kotlin(asset, engine))
+    return Added(staging.final, asset, _gradle(engine), _kotlin(asset, engine, known.is_file()))
 
 
 def _checked(bundle: Path, engine: str) -> Manifest:
@@ -169,7 +205,7 @@ def _with_engine(text: str, engine: Engine) -> str:
         "import edgekit.sdk.EdgeKit\n",
         "import edgekit.executorch.ExecuTorch\nimport edgekit.sdk.EdgeKit\n",
     )
-    text = text.replace("Sources.source(wanted))", "Sources.source(wanted), ExecuTorch())")
+    text = text.replace("Sources.source(wanted),", "Sources.source(wanted), ExecuTorch(),")
     return text.replace(
         'implementation(project(":sdk"))',
         'implementation(project(":sdk"))\n    implementation(project(":executorch"))',
@@ -192,8 +228,9 @@ def _gradle(engine: Engine) -> str:
     )
 
 
-def _kotlin(asset: str, engine: Engine) -> str:
+def _kotlin(asset: str, engine: Engine, tuning: bool) -> str:
     more = ", ExecuTorch()" if engine == "executorch" else ""
+    more += f', tuning = "edgekit/{tuned.NAME}"' if tuning else ""
     return "\n".join(
         [
             f'val edgekit = EdgeKit.open(this, BundleSource.asset("{asset}"){more})',

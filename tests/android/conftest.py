@@ -18,7 +18,9 @@ from tests.android import (
     corruptions,
     decoder_expectations,
     jobs,
+    text_expectations,
     tokenizer_expectations,
+    tunings,
 )
 
 ROOT = Path(__file__).parents[2]
@@ -68,8 +70,14 @@ def expectations(
     decoder_expectations.write(made / "decoder", decoder_expectations.bundle(home / "decoder"))
     bundles["text-generation"] = made / "decoder/bundle"
     jobs.write_decoder(made / "jobs", made / "decoder/bundle")
+    text_expectations.write(made / "text", text_expectations.bundle(home / "text"))
+    bundles["summarization"] = made / "text/bundle"
     for task, path in bundles.items():
         shutil.copytree(path, made / "assets/edgekit" / task)
+    tuning = tunings.write(made / "tuning", tiny_bundles["sentence-similarity"])
+    shutil.copyfile(tuning, made / "assets/edgekit/tuning.json")
+    (made / "assets/broken").mkdir()
+    (made / "assets/broken/tuning.json").write_text('{"kind": "edgekit-tuning"')
     return made
 
 
@@ -88,7 +96,8 @@ def outcomes(request: pytest.FixtureRequest) -> dict[str, Outcome]:
     words += ["-Dmaven.test.failure.ignore=true", f"-Dedgekit.expectations={expectations}"]
     words += [f"-Dedgekit.assets={expectations / 'assets'}"]
     words += [f"-Dedgekit.pictures={DEMO / 'app/target/pictures'}"]
-    environment = {"MAVEN_OPTS": "-Xmx1g", **os.environ}
+    # Maven is gone before a better compiler of its own code would have paid for itself.
+    environment = {"MAVEN_OPTS": "-Xmx1g -XX:TieredStopAtLevel=1 -XX:+UseSerialGC", **os.environ}
     done = subprocess.run(
         words, capture_output=True, text=True, env=environment, timeout=1_800, check=False
     )

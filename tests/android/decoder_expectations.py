@@ -17,6 +17,7 @@ TEMPLATE = (
     "{% endif %}"
 )
 _MOST = 40
+_ENDLESS = 100_000  # the context's end comes first
 
 
 def bundle(folder: Path) -> Path:
@@ -31,18 +32,19 @@ def write(folder: Path, bundle: Path) -> None:
     shutil.copytree(bundle, folder / "bundle")
     with Bundle.open(bundle) as opened:
         answers = [_answered(opened, prompt, chat) for prompt in PROMPTS for chat in (False, True)]
+        answers.append(_answered(opened, PROMPTS[0], False, most=_ENDLESS))
     (folder / "expected.json").write_text(json.dumps({"answers": answers}), encoding="utf-8")
 
 
-def _answered(bundle: Bundle, prompt: str, chat: bool) -> dict[str, Any]:
-    reply = bundle.generate(prompt, raw=not chat, runtime="onnx", temperature=0.0, max_tokens=_MOST)
+def _answered(bundle: Bundle, prompt: str, chat: bool, most: int = _MOST) -> dict[str, Any]:
+    reply = bundle.generate(prompt, raw=not chat, runtime="onnx", temperature=0.0, max_tokens=most)
     text = reply.whole()
     statistics = reply.statistics
     assert statistics is not None
     return {
         "prompt": prompt,
         "chat": chat,
-        "most": _MOST,
+        "most": most,
         "text": text,
         "tokens": statistics.answer_tokens,
         "ended_by": statistics.ended_by,

@@ -15,6 +15,15 @@ from tests.android.conftest import DEMO
 PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:build-classpath"
 
 
+def classpath(folder: Path) -> str:
+    """Compile the core and its tests; what ``java -cp`` takes. ``folder`` is to work in."""
+    paths = folder / "classpath"
+    maven = ["mvn", "-B", "-q", "-f", str(DEMO / "pom.xml"), "-pl", "core", "test-compile", PLUGIN]
+    subprocess.run([*maven, f"-Dmdep.outputFile={paths}"], check=True)
+    target = DEMO / "core/target"
+    return f"{target / 'classes'}:{target / 'test-classes'}:{paths.read_text().strip()}"
+
+
 def main() -> None:
     """Compile, train, measure; Kotlin prints a line for each tokenizer."""
     with tempfile.TemporaryDirectory() as name:
@@ -24,12 +33,7 @@ def main() -> None:
             if tokenizer := maker():
                 (folder / maker.__name__).mkdir()
                 tokenizer.save(str(folder / maker.__name__ / "tokenizer.json"))
-        paths = folder / "classpath"
-        maven = ["mvn", "-B", "-q", "-f", str(DEMO / "pom.xml"), "test-compile", PLUGIN]
-        subprocess.run([*maven, f"-Dmdep.outputFile={paths}"], check=True)
-        target = DEMO / "core/target"
-        classes = [str(target / "classes"), str(target / "test-classes"), paths.read_text().strip()]
-        words = ["java", "-Xmx1g", "-cp", ":".join(classes), "edgekit.core.Benchmark", name]
+        words = ["java", "-Xmx1g", "-cp", classpath(folder), "edgekit.core.Benchmark", name]
         subprocess.run(words, check=True)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.android import tunings
 from tests.conftest import Program
 
 PACKAGE = "com.example.notes"
@@ -94,6 +95,52 @@ def test_add_to_an_app_that_is_there(edgekit: Program, tiny_bundle: Path, tmp_pa
     assert edgekit("android", "add", "mine", "--bundle", tiny_bundle, "--force").returncode == 0
     (tmp_path / "empty").mkdir()
     assert edgekit("android", "add", "empty", "--bundle", tiny_bundle).returncode == 66
+
+
+def test_a_tuning_file_goes_along(edgekit: Program, tiny_bundle: Path, tmp_path: Path) -> None:
+    tuning = tunings.write(tmp_path / "measured", tiny_bundle)
+    words = ("--bundle", tiny_bundle, "--package", PACKAGE)
+    done = edgekit("android", "new", "app", *words, "--tuning", tuning)
+    assert done.returncode == 0, done.stderr
+    assert "Threads: executorch 4, onnx 4." in done.stderr
+    assets = tmp_path / "app/app/src/main/assets/edgekit"
+    assert (assets / "tuning.json").read_bytes() == tuning.read_bytes()
+    other = tuning.with_name("other.json")
+    refused = edgekit(
+        "android", "add", "app", "--bundle", tiny_bundle, "--tuning", other, "--force"
+    )
+    assert refused.returncode == 65
+    assert "edgekit bench" in refused.stderr
+    # A file that was measured elsewhere is used, and that is said; one that is there is kept.
+    said = json.loads(tuning.read_bytes())
+    said["conditions"]["place_kind"] = "host"
+    other.write_text(json.dumps(said))
+    (asset,) = (path for path in assets.iterdir() if path.is_dir())
+    shutil.rmtree(asset)
+    again = ("android", "add", "app", "--bundle", tiny_bundle, "--tuning", other)
+    assert edgekit(*again).returncode == 73
+    assert not asset.exists()
+    forced = edgekit(*again, "--force")
+    assert forced.returncode == 0, forced.stderr
+    assert "WARNING: measured at host" in forced.stderr
+    assert 'tuning = "edgekit/tuning.json"' in forced.stderr
+    assert sorted(path.name for path in assets.iterdir()) == [asset.name, "tuning.json"]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"kind": "edgekit-tuning", "schema_version": 2}', "\x00"]
+)
+def test_a_file_that_is_no_tuning_is_refused(
+    edgekit: Program, tiny_bundle: Path, tmp_path: Path, text: str
+) -> None:
+    path = tmp_path / "tuning.json"
+    words = ["--bundle", tiny_bundle, "--package", PACKAGE, "--tuning", path]
+    assert edgekit("android", "new", "app", *words).returncode == 66
+    path.write_text(text)
+    done = edgekit("android", "new", "app", *words)
+    assert done.returncode == 65, done.stderr
+    assert "Traceback" not in done.stderr
+    assert [each.name for each in tmp_path.iterdir()] == ["tuning.json"]
 
 
 def test_build_says_what_it_needs(edgekit: Program, tmp_path: Path) -> None:

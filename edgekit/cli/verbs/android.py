@@ -24,6 +24,14 @@ _engine = click.option(
 )
 
 
+_tuning = click.option(
+    "--tuning",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Thread counts for the app: what edgekit bench --threads auto --tuning FILE wrote.",
+)
+
+
 @click.group()
 def command() -> None:
     """Make an Android project around a bundle, build its APK, and check an APK.
@@ -38,16 +46,31 @@ def command() -> None:
 @_bundle
 @click.option("--package", required=True, metavar="NAME", help="The app's, as com.example.app.")
 @_engine
+@_tuning
 @click.option("--force", is_flag=True, help="Replace a project that has the name.")
 @options.verb_options
 @click.pass_obj
-def new(output: Output, folder: Path, bundle: Path, package: str, engine: str, force: bool) -> None:
+def new(
+    output: Output,
+    folder: Path,
+    bundle: Path,
+    package: str,
+    engine: str,
+    tuning: Path | None,
+    force: bool,
+) -> None:
     """Write a whole project with the bundle in it."""
     from edgekit.android import project
     from edgekit.cli import android_view
 
     made = project.new(
-        folder, bundle, package=package, engine=android_view.engine(engine), force=force
+        folder,
+        bundle,
+        package=package,
+        engine=android_view.engine(engine),
+        tuning=tuning,
+        force=force,
+        say=output.say,
     )
     android_view.project(output, made)
 
@@ -56,15 +79,19 @@ def new(output: Output, folder: Path, bundle: Path, package: str, engine: str, f
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @_bundle
 @_engine
+@_tuning
 @click.option("--force", is_flag=True, help="Replace a bundle that has the name.")
 @options.verb_options
 @click.pass_obj
-def add(output: Output, folder: Path, bundle: Path, engine: str, force: bool) -> None:
+def add(
+    output: Output, folder: Path, bundle: Path, engine: str, tuning: Path | None, force: bool
+) -> None:
     """Put the bundle into an app that is there, and print what else it needs."""
     from edgekit.android import project
     from edgekit.cli import android_view
 
-    added = project.add(folder, bundle, engine=android_view.engine(engine), force=force)
+    chosen = android_view.engine(engine)
+    added = project.add(folder, bundle, engine=chosen, tuning=tuning, force=force, say=output.say)
     android_view.added(output, added)
 
 

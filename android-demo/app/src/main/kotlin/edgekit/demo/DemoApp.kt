@@ -23,7 +23,7 @@ class DemoApp : Application() {
     fun session(wanted: String): Session {
         session?.let { if (key == wanted) return it }
         session?.close()
-        return EdgeKit.open(this, Sources.source(wanted)).also {
+        return EdgeKit.open(this, Sources.source(wanted), tuning = Sources.TUNING).also {
             session = it
             key = wanted
         }

@@ -130,6 +130,7 @@ class Page(val activity: Activity, val calls: Calls, title: String) {
             },
             { show(shown, answer(it)) },
         )
+        if (calls.wasBrokenOff(tag)) show(status, words(R.string.broken_off))
     }
 
     fun show(view: TextView, words: CharSequence) {

@@ -10,6 +10,7 @@ import edgekit.demo.screens.EntitiesScreen
 import edgekit.demo.screens.MaskScreen
 import edgekit.demo.screens.SearchScreen
 import edgekit.demo.screens.SelfTestScreen
+import edgekit.demo.screens.WriteScreen
 import edgekit.sdk.Session
 
 /** Something to do with a bundle. */
@@ -27,7 +28,7 @@ interface Screen {
     companion object {
         val ALL = listOf(
             SearchScreen, ClassifyScreen, EntitiesScreen, AskScreen, MaskScreen, ChatScreen,
-            CardScreen, SelfTestScreen, BenchmarkScreen,
+            WriteScreen, CardScreen, SelfTestScreen, BenchmarkScreen,
         )
 
         fun called(name: String?): Screen = ALL.firstOrNull { it.name == name } ?: CardScreen

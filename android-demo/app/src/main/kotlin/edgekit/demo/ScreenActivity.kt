@@ -12,10 +12,15 @@ class ScreenActivity : Activity() {
     override fun onCreate(state: Bundle?) {
         super.onCreate(state)
         @Suppress("DEPRECATION")
-        calls = lastNonConfigurationInstance as Calls? ?: Calls()
+        calls = lastNonConfigurationInstance as Calls? ?: Calls(state)
         val screen = Screen.called(intent.getStringExtra(SCREEN))
         val key = intent.getStringExtra(BUNDLE) ?: return finish()
         screen.show(Page(this, calls, getString(screen.title)), (application as DemoApp).session(key))
+    }
+
+    override fun onSaveInstanceState(state: Bundle) {
+        super.onSaveInstanceState(state)
+        calls.save(state)
     }
 
     @Deprecated("The framework's own way; androidx is not needed")

@@ -9,6 +9,9 @@ import java.io.File
 /** Where bundles come from, as words that survive the death of the process. */
 object Sources {
     const val ASSETS = "edgekit"
+
+    /** What `edgekit bench --tuning` wrote, beside the bundles; an app may lack it. */
+    const val TUNING = "edgekit/tuning.json"
     private const val ASSET = "asset:"
     private const val COPY = "copy:"
     private const val CONTENT = "content:"

@@ -3,6 +3,7 @@ package edgekit.demo
 import android.app.Activity
 import android.graphics.Bitmap
 import android.graphics.Canvas
+import android.os.Bundle
 import android.os.Looper
 import android.view.View
 import android.view.View.MeasureSpec
@@ -14,16 +15,30 @@ import java.io.File
 import java.util.concurrent.TimeUnit
 import org.junit.Assert.assertTrue
 import org.junit.Assume.assumeTrue
+import org.robolectric.Robolectric
+import org.robolectric.RuntimeEnvironment
 import org.robolectric.Shadows.shadowOf
+import org.robolectric.android.controller.ActivityController
 
 /** Uses the app as a person does: reads, types, presses, waits. */
 object Demo {
     /** The bundles that tests/android put among the assets; skipped where Maven was started alone. */
     fun assets(): List<String> {
         assumeTrue("started without expectations; see tests/android", System.getProperty("edgekit.expectations").orEmpty().isNotEmpty())
-        val context = org.robolectric.RuntimeEnvironment.getApplication()
-        return context.assets.list("edgekit").orEmpty().map { it.substringBefore('/') }.distinct().also { assertTrue(it.isNotEmpty()) }
+        val context = RuntimeEnvironment.getApplication()
+        return context.assets.list("edgekit").orEmpty().map { it.substringBefore('/') }.distinct()
+            .filterNot { it.endsWith(".json") }.also { assertTrue(it.isNotEmpty()) }
     }
+
+    fun opened(screen: Screen, bundle: String, state: Bundle? = null): ActivityController<ScreenActivity> {
+        assertTrue(bundle in assets())
+        val intent = ScreenActivity.intent(RuntimeEnvironment.getApplication(), screen, "asset:edgekit/$bundle")
+        val controller = Robolectric.buildActivity(ScreenActivity::class.java, intent)
+        return if (state == null) controller.setup() else controller.setup(state)
+    }
+
+    fun isBusy(activity: Activity): Boolean =
+        listOf(R.string.working, R.string.loading).any { activity.getString(it) in words(activity) }
 
     fun views(activity: Activity): List<View> {
         fun all(view: View): List<View> =
@@ -40,6 +55,9 @@ object Demo {
     /** All that can be read on the screen. */
     fun words(activity: Activity): String =
         views(activity).filterIsInstance<TextView>().filter { shown(it) && it !is EditText }.joinToString("\n") { it.text }
+
+    fun buttons(activity: Activity): List<String> =
+        views(activity).filterIsInstance<Button>().filter { shown(it) }.map { it.text.toString() }
 
     fun button(activity: Activity, words: String): Button =
         views(activity).filterIsInstance<Button>().single { it.text.toString() == words }

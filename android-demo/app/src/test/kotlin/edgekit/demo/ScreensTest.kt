@@ -5,6 +5,7 @@ import android.app.Application
 import android.view.View
 import android.widget.Button
 import android.widget.EditText
+import edgekit.core.engine.Tuning
 import edgekit.demo.screens.AskScreen
 import edgekit.demo.screens.BenchmarkScreen
 import edgekit.demo.screens.CardScreen
@@ -14,6 +15,8 @@ import edgekit.demo.screens.EntitiesScreen
 import edgekit.demo.screens.MaskScreen
 import edgekit.demo.screens.SearchScreen
 import edgekit.demo.screens.SelfTestScreen
+import edgekit.demo.screens.WriteScreen
+import java.util.concurrent.TimeUnit
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertFalse
 import org.junit.Assert.assertTrue
@@ -59,6 +62,12 @@ class ScreensTest {
     fun card() = Screens.card()
 
     @Test
+    fun write() = Screens.write()
+
+    @Test
+    fun aTextIsStoppedRefusedAndWrittenAnew() = Screens.aTextIsStoppedRefusedAndWrittenAnew()
+
+    @Test
     fun chat() = Screens.chat()
 
     @Test
@@ -75,9 +84,6 @@ class ScreensTest {
     fun aPasteOfAMillionCharactersIsRefusedInWords() = Screens.aPasteOfAMillionCharactersIsRefusedInWords()
 
     @Test
-    fun backDuringLoadingAndTheDeathOfTheProcess() = Screens.backDuringLoadingAndTheDeathOfTheProcess()
-
-    @Test
     fun homeListsBundlesAndFittingScreens() = Screens.homeListsBundlesAndFittingScreens()
 }
 
@@ -85,34 +91,44 @@ class ScreensTest {
 private object Screens {
     private val context: Application get() = RuntimeEnvironment.getApplication()
 
-    private fun opened(screen: Screen, bundle: String): ActivityController<ScreenActivity> {
-        assertTrue(bundle in Demo.assets())
-        val intent = ScreenActivity.intent(context, screen, "asset:edgekit/$bundle")
-        return Robolectric.buildActivity(ScreenActivity::class.java, intent).setup()
+    private fun opened(screen: Screen, bundle: String) = Demo.opened(screen, bundle)
+
+    private fun isBusy(activity: Activity) = Demo.isBusy(activity)
+
+    /** What [use] does, and that nothing of it read or wrote a file on the main thread. */
+    private fun used(screen: Screen, bundle: String, typed: List<String>, run: Int, wanted: String) {
+        val (_, touched) = DiskGuard.watching { use(screen, bundle, typed, run, wanted) }
+        assertEquals(emptyList<String>(), touched)
     }
 
-    private fun isBusy(activity: Activity) =
-        listOf(R.string.working, R.string.loading).any { activity.getString(it) in Demo.words(activity) }
-
     /** Types, presses, waits, rotates; the answer and what was typed are there after it. */
-    private fun used(screen: Screen, bundle: String, typed: List<String>, run: Int, wanted: String) {
-        var controller = opened(screen, bundle)
-        var activity: Activity = controller.get()
+    private fun use(screen: Screen, bundle: String, typed: List<String>, run: Int, wanted: String) {
+        val controller = opened(screen, bundle)
+        val activity = controller.get()
         Demo.fields(activity).zip(typed).forEach { (field, words) -> field.setText(words) }
         Demo.press(activity, activity.getString(run))
         Demo.until { !isBusy(activity) }
         val said = Demo.words(activity)
         assertTrue(said, wanted in said)
         assertNamed(activity)
-        Demo.draw(activity, "${screen.name}-light")
-        for ((name, qualifiers) in listOf("dark" to "+night", "rtl" to "+ar-ldrtl-notnight", "land" to "+en-ldltr-land")) {
+        drawn(screen, controller) { turned, name ->
+            assertTrue("$name: ${Demo.words(turned)}", wanted in Demo.words(turned) || name == "rtl")
+            assertEquals(typed, Demo.fields(turned).take(typed.size).map { it.text.toString() })
+        }
+    }
+
+    /** Draws a screen as it is, then turned, in the dark, in large letters and from right to left. */
+    private fun drawn(screen: Screen, first: ActivityController<ScreenActivity>, check: (Activity, String) -> Unit) {
+        var controller = first
+        Demo.draw(controller.get(), "${screen.name}-light")
+        val turns = listOf("dark" to "+night", "rtl" to "+ar-ldrtl-notnight", "font2" to "+en-ldltr", "land" to "+land")
+        for ((name, qualifiers) in turns) {
+            RuntimeEnvironment.setFontScale(if (name == "font2") 2f else 1f)
             RuntimeEnvironment.setQualifiers(qualifiers)
             controller = controller.configurationChange(context.resources.configuration)
-            activity = controller.get()
-            Demo.until { Demo.words(activity).isNotEmpty() }
-            assertTrue("$name: ${Demo.words(activity)}", wanted in Demo.words(activity) || name == "rtl")
-            assertEquals(typed, Demo.fields(activity).take(typed.size).map { it.text.toString() })
-            if (name != "land") Demo.draw(activity, "${screen.name}-$name")
+            Demo.until { Demo.words(controller.get()).isNotEmpty() }
+            check(controller.get(), name)
+            if (name != "land") Demo.draw(controller.get(), "${screen.name}-$name")
         }
         controller.pause().stop().destroy()
     }
@@ -149,24 +165,60 @@ private object Screens {
         for (bundle in Demo.assets()) used(SelfTestScreen, bundle, emptyList(), R.string.self_test_run, "are the same")
     }
 
-    fun benchmark() = used(BenchmarkScreen, "sentence-similarity", emptyList(), R.string.benchmark_run, "Median")
+    fun benchmark() {
+        used(BenchmarkScreen, "sentence-similarity", emptyList(), R.string.benchmark_run, "Median")
+        // As many threads as the tuning file among the assets says.
+        val tuning = Tuning.read(context.assets.open(Sources.TUNING).use { it.readBytes() })
+        val bundle = (context as DemoApp).session("asset:edgekit/sentence-similarity").bundle().get(1, TimeUnit.MINUTES)
+        val activity = opened(BenchmarkScreen, "sentence-similarity").get()
+        Demo.press(activity, activity.getString(R.string.benchmark_run))
+        Demo.until { !isBusy(activity) }
+        assertTrue(Demo.words(activity), "Threads: ${tuning.threads(bundle, "onnx")}." in Demo.words(activity))
+    }
 
     fun card() {
-        val controller = opened(CardScreen, "sentence-similarity")
-        val activity = controller.get()
-        Demo.until { !isBusy(activity) }
-        assertTrue(Demo.words(activity).contains("sentence-similarity"))
-        Demo.draw(activity, "card-light")
+        for ((bundle, wanted) in listOf("sentence-similarity" to "Seal", "summarization" to "weigh 2 answers")) {
+            val controller = opened(CardScreen, bundle)
+            Demo.until { !isBusy(controller.get()) }
+            val words = Demo.words(controller.get())
+            assertTrue(words, bundle in words && wanted in words)
+            drawn(CardScreen, controller) { turned, name -> assertTrue(name, bundle in Demo.words(turned)) }
+        }
+    }
+
+    fun write() {
+        used(WriteScreen, "summarization", listOf("the old dog sleeps in the garden."), R.string.write_run, "tokens, first after")
+    }
+
+    fun aTextIsStoppedRefusedAndWrittenAnew() {
+        val activity = opened(WriteScreen, "summarization").get()
+        fun asked(text: String, stop: Boolean = false): String {
+            Demo.fields(activity).single().setText(text)
+            Demo.press(activity, activity.getString(R.string.write_run))
+            if (stop) Demo.press(activity, activity.getString(R.string.cancel))
+            Demo.until { !isBusy(activity) }
+            return Demo.words(activity)
+        }
+        assertTrue(activity.getString(R.string.cancelled) in asked("the old dog sleeps.", stop = true))
+        assertTrue("reads 48 at most" in asked("word ".repeat(60)))
+        val first = asked("the old dog sleeps.")
+        assertTrue(first, "tokens, first after" in first)
+        // The same text gives the same answer: nothing of another one is mixed in.
+        fun answer(words: String) = words.lines().filterNot { "first after" in it }
+        assertEquals(answer(first), answer(asked("the old dog sleeps.")))
     }
 
     fun chat() {
-        val activity = opened(ChatScreen, "text-generation").get()
+        val controller = opened(ChatScreen, "text-generation")
+        val activity = controller.get()
         Demo.fields(activity).single().setText("Where is my order?")
         Demo.press(activity, activity.getString(R.string.chat_run))
         Demo.until { !isBusy(activity) }
         val said = Demo.words(activity)
         assertTrue(said, "You: Where is my order?" in said && "tokens, first after" in said)
-        Demo.draw(activity, "chat-light")
+        drawn(ChatScreen, controller) { turned, name ->
+            assertTrue("$name: ${Demo.words(turned)}", "Where is my order?" in Demo.words(turned))
+        }
     }
 
     fun aChatIsStoppedAndGoesOn() {
@@ -215,21 +267,6 @@ private object Screens {
         field.append("!")
         assertEquals("kept!", field.text.toString())
         assertFalse("nothing was pasted" in Demo.words(activity))
-    }
-
-    fun backDuringLoadingAndTheDeathOfTheProcess() {
-        val first = opened(SearchScreen, "sentence-similarity")
-        Demo.fields(first.get())[0].setText("typed")
-        Demo.press(first.get(), first.get().getString(R.string.search_run))
-        first.get().finish()
-        val state = android.os.Bundle()
-        first.saveInstanceState(state).pause().stop().destroy()
-        Demo.until { true }
-        // What a new process gets: the Intent and the saved state.
-        val intent = ScreenActivity.intent(context, SearchScreen, "asset:edgekit/sentence-similarity")
-        val second = Robolectric.buildActivity(ScreenActivity::class.java, intent).setup(state)
-        assertEquals("typed", Demo.fields(second.get())[0].text.toString())
-        assertFalse(isBusy(second.get()))
     }
 
     fun homeListsBundlesAndFittingScreens() {

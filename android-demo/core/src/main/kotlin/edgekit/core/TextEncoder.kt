@@ -15,7 +15,7 @@ internal class TextEncoder(private val tokenizer: Tokenizer, private val manifes
     /** One encoded text or pair; with [windows], several over a second text that is too long. */
     fun passes(text: String, pair: String?, windows: Boolean): List<Encoded> {
         for (given in listOfNotNull(text, pair)) {
-            if (given.codePoints().allMatch { CodePoints.isSpace(it) }) {
+            if (CodePoints.isBlank(given)) {
                 throw EdgeKitException.TextRefused("the text is empty", "Give at least one word.")
             }
         }

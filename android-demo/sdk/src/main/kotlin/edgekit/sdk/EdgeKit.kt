@@ -30,11 +30,17 @@ public object EdgeKit {
      *
      * @param source where the bundle lies
      * @param engines which runtime answers: `OnnxRuntime()`, or `ExecuTorch()` of the module executorch
+     * @param tuning asset that `edgekit bench --tuning` wrote, for the number of threads; one that is
+     *   missing or damaged is left out, see [Session.tuningProblem]
      * @return a session that takes questions at once; what is wrong with the bundle is told by
      *   [Session.ready], and to everyone who asks
      */
     @JvmStatic
     @JvmOverloads
-    public fun open(context: Context, source: BundleSource, engines: EngineFactory = OnnxRuntime()): Session =
-        Session(context.applicationContext, source, engines)
+    public fun open(
+        context: Context,
+        source: BundleSource,
+        engines: EngineFactory = OnnxRuntime(),
+        tuning: String? = null,
+    ): Session = Session(context.applicationContext, source, engines, tuning)
 }

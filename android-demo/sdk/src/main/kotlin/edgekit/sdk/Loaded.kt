@@ -8,16 +8,14 @@ import edgekit.core.engine.EngineFactory
 import edgekit.core.generation.Generator
 import java.io.Closeable
 
-/** A bundle's model in memory: one that answers in one pass, or a decoder. */
+/** A bundle's model in memory: one that answers in one pass, or one that generates. */
 internal class Loaded(val bundle: Bundle, private val engines: EngineFactory) : Closeable {
-    private val isDecoder = bundle.manifest.task == "text-generation"
-
     @Volatile private var core: EdgeKitCore? = null
 
     @Volatile private var generator: Generator? = null
 
     fun load() {
-        if (isDecoder) generator = Generator(bundle, bundle.tokenizer(), engines.openDecoder(bundle)) else core = EdgeKitCore.open(bundle, engines)
+        if (bundle.manifest.generates) generator = Generator.open(bundle, engines) else core = EdgeKitCore.open(bundle, engines)
     }
 
     fun core(): EdgeKitCore = core ?: throw other("run")
@@ -38,6 +36,6 @@ internal class Loaded(val bundle: Bundle, private val engines: EngineFactory) : 
 
     private fun other(call: String) = EdgeKitException.SpecError(
         "$call is not for the task ${bundle.manifest.task}",
-        if (isDecoder) "Use generate or chat." else "Use ask or run.",
+        if (bundle.manifest.generates) "Use generate or chat." else "Use ask or run.",
     )
 }

@@ -10,6 +10,7 @@ import edgekit.core.EdgeKitException
 import edgekit.core.bundle.Bundle
 import edgekit.core.bundle.Replayed
 import edgekit.core.engine.EngineFactory
+import edgekit.core.engine.Tuning
 import edgekit.core.generation.Generated
 import edgekit.core.generation.Generator
 import edgekit.core.generation.Turn
@@ -17,6 +18,7 @@ import edgekit.core.tasks.Answer
 import edgekit.core.tasks.Query
 import edgekit.core.tasks.Sampling
 import java.io.Closeable
+import java.io.IOException
 import java.util.concurrent.Executor
 import java.util.concurrent.LinkedBlockingQueue
 import java.util.concurrent.RejectedExecutionException
@@ -34,6 +36,7 @@ public class Session internal constructor(
     private val context: Context,
     private val source: BundleSource,
     private val engines: EngineFactory,
+    private val tuning: String? = null,
 ) : Closeable {
     private val main = Handler(Looper.getMainLooper())
     private val callbacks = Executor { told -> main.post { if (!closed) told.run() } }
@@ -43,6 +46,14 @@ public class Session internal constructor(
     private val pressure = Pressure()
 
     @Volatile private var closed = false
+
+    /**
+     * Why the tuning file was left out, once the model is loaded; null where there is none to say.
+     *
+     * A model with another number of threads is slower, not wrong: nobody's question fails for it.
+     */
+    @Volatile public var tuningProblem: EdgeKitException? = null
+        private set
 
     /** Of the worker thread alone. */
     private var model: Loaded? = null
@@ -79,7 +90,7 @@ public class Session internal constructor(
     public fun <T> run(work: (EdgeKitCore) -> T): Reply<T> = use { work(it.core()) }
 
     /**
-     * An answer of a decoder. [onPiece] is told on the main thread what was said since it was last told.
+     * An answer token by token: of a decoder, or of an encoder-decoder to a text. [onPiece] is told on the main thread what was said since it was last told.
      *
      * @param sampling how tokens are drawn; as the bundle's maker meant it unless given
      */
@@ -170,9 +181,22 @@ public class Session internal constructor(
     private fun loaded(): Loaded {
         model?.let { return it }
         val found = bundle ?: BundleStore(context).open(source).also { bundle = it }
-        return Loaded(found, engines).also {
+        return Loaded(found, tuned()).also {
             it.load()
             model = it
+        }
+    }
+
+    private fun tuned(): EngineFactory {
+        val name = tuning ?: return engines
+        return try {
+            engines.tuned(Tuning.read(context.assets.open(name).use { it.readBytes() }))
+        } catch (error: EdgeKitException) {
+            tuningProblem = error
+            engines
+        } catch (error: IOException) {
+            tuningProblem = EdgeKitException.InputMissing("there is no tuning file $name among the assets: $error")
+            engines
         }
     }
 

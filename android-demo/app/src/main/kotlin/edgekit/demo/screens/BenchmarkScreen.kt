@@ -2,7 +2,9 @@ package edgekit.demo.screens
 
 import android.os.Debug
 import edgekit.core.EdgeKitCore
+import edgekit.core.EdgeKitException
 import edgekit.core.bundle.Manifest
+import edgekit.core.engine.EngineReport
 import edgekit.core.tasks.Query
 import edgekit.demo.Page
 import edgekit.demo.R
@@ -19,9 +21,14 @@ object BenchmarkScreen : Screen {
     private const val MEGABYTE = 1e6
     private const val TEXT = "The train to the coast leaves at seven in the morning."
 
-    class Measured(val times: List<Double>, val bytes: Long, val runtime: String, val version: String, val loadMillis: Double)
+    class Measured(val times: List<Double>, val bytes: Long, report: EngineReport) {
+        val runtime = report.runtime
+        val version = report.version
+        val loadMillis = report.loadMillis
+        val threads = report.threads
+    }
 
-    override fun fits(manifest: Manifest): Boolean = manifest.task != "text-generation"
+    override fun fits(manifest: Manifest): Boolean = !manifest.generates
 
     override fun show(page: Page, session: Session) {
         val context = page.activity
@@ -30,7 +37,7 @@ object BenchmarkScreen : Screen {
         page.call(name, context.getString(R.string.benchmark_run), { session.run { measure(it) } }) { it: Measured ->
             val times = it.times.sorted()
             chart.show(it.times)
-            context.getString(
+            val measured = context.getString(
                 R.string.benchmark_result,
                 Page.decimal(times[times.size / 2], 2),
                 Page.decimal(times[times.size * 9 / 10], 2),
@@ -38,7 +45,11 @@ object BenchmarkScreen : Screen {
                 it.runtime,
                 it.version,
                 Page.decimal(it.loadMillis, 0),
+                it.threads,
             )
+            // An app without a tuning file has nothing to say about it.
+            val problem = session.tuningProblem.takeIf { error -> error !is EdgeKitException.InputMissing }
+            if (problem == null) measured else "$measured\n\n${problem.message} ${problem.hint}"
         }
         page.add(chart)
     }
@@ -52,8 +63,7 @@ object BenchmarkScreen : Screen {
             (System.nanoTime() - start) / 1e6
         }
         val java = Runtime.getRuntime().run { totalMemory() - freeMemory() }
-        val report = model.report
-        return Measured(times, java + Debug.getNativeHeapAllocatedSize(), report.runtime, report.version, report.loadMillis)
+        return Measured(times, java + Debug.getNativeHeapAllocatedSize(), model.report)
     }
 
     private fun query(model: EdgeKitCore): Query = when (model.bundle.manifest.task) {

@@ -42,6 +42,7 @@ object CardScreen : Screen {
             page.text(context.getString(R.string.card_artifact, each.runtime, size, each.delegate, each.scheme))
         }
         if (manifest.labels.isNotEmpty()) page.text(context.getString(R.string.card_labels, manifest.labels.joinToString(", ")))
+        if (manifest.beams > 1) page.text(context.getString(R.string.card_beams, manifest.beams))
         page.text(context.getString(R.string.card_seal, bundle.seal))
     }
 }

@@ -67,6 +67,12 @@ public class Manifest private constructor(public val json: Json.Object, root: Fi
             optionalId(it, "mask_token_id"),
         )
     }
+
+    /** Whether answers come token by token, from a `Generator`, and not in one pass. */
+    public val generates: Boolean = root.has("generation")
+
+    /** Answers that an encoder-decoder's makers keep at a time while they look for the likeliest; 1 for none. */
+    public val beams: Int = beams(root)
     public val goldensFile: String = root.fields("goldens").optionalText("file") ?: "goldens.safetensors"
     public val files: List<FileEntry> = root.list("files").map {
         FileEntry(it.text("path"), it.whole("bytes"), it.text("sha256"))
@@ -85,6 +91,12 @@ public class Manifest private constructor(public val json: Json.Object, root: Fi
             fields.text("dtype"),
             fields.list("dims").map { Dim(it.text("name"), size(it, "minimum"), size(it, "maximum")) },
         )
+
+        private fun beams(root: Fields): Int {
+            var found = root
+            for (name in listOf("generation", "answers", "search")) found = if (found.has(name)) found.fields(name) else return 1
+            return if (found.has("beams")) size(found, "beams") else 1
+        }
 
         private fun optionalId(fields: Fields, name: String): Int? = if (fields.has(name)) size(fields, name) else null
 

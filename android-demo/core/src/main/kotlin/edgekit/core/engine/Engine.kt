@@ -50,7 +50,8 @@ public fun interface EngineFactory {
     public fun open(bundle: Bundle): Engine
 
     /**
-     * A decoder over the artifact of a bundle for text-generation.
+     * A decoder over the artifact of a bundle that generates; a [edgekit.core.generation.TextDecoder]
+     * where it answers texts, as for a summary or a translation.
      *
      * @throws edgekit.core.EdgeKitException as for [open]
      */
@@ -58,6 +59,9 @@ public fun interface EngineFactory {
         "this runtime generates no text in this version",
         "Use OnnxRuntime().",
     )
+
+    /** The same runtime with as many threads as a tuning file says; itself where it cannot choose them. */
+    public fun tuned(tuning: Tuning): EngineFactory = this
 
     public companion object {
         /**

@@ -10,6 +10,7 @@ import edgekit.core.bundle.Bundle
 import edgekit.core.generation.Decoder
 import edgekit.core.generation.Generator
 import edgekit.core.generation.OnnxDecoder
+import edgekit.core.generation.OnnxTextDecoder
 import java.io.File
 import java.nio.LongBuffer
 
@@ -28,7 +29,8 @@ public enum class OnnxDelegate {
 /**
  * How to load an .onnx file.
  *
- * @property threads how many; 0 leaves it to the runtime
+ * @property threads how many; 0 leaves it to [OnnxRuntime], or to the runtime where an [OnnxEngine] is
+ *   opened without one
  * @property profile a prefix of a file name, with folder, for a profile that [OnnxEngine.placement]
  *   reads; a profiled session is slower
  */
@@ -38,13 +40,36 @@ public class OnnxOptions(
     public val profile: File? = null,
 )
 
-/** ONNX Runtime for the bundle's .onnx. */
-public class OnnxRuntime(private val options: OnnxOptions = OnnxOptions()) : EngineFactory {
+/**
+ * ONNX Runtime for the bundle's .onnx.
+ *
+ * Threads are those of the options, else those of the tuning file for this bundle, else [Tuning.usual].
+ */
+public class OnnxRuntime @JvmOverloads constructor(
+    private val options: OnnxOptions = OnnxOptions(),
+    private val tuning: Tuning? = null,
+) : EngineFactory {
     override fun open(bundle: Bundle): Engine =
-        OnnxEngine.open(EngineFactory.artifact(bundle, OnnxEngine.NAME), options)
+        OnnxEngine.open(EngineFactory.artifact(bundle, OnnxEngine.NAME), chosen(bundle))
 
-    override fun openDecoder(bundle: Bundle): Decoder =
-        OnnxDecoder.open(EngineFactory.artifact(bundle, OnnxEngine.NAME), Generator.context(bundle), options)
+    override fun openDecoder(bundle: Bundle): Decoder {
+        val file = EngineFactory.artifact(bundle, OnnxEngine.NAME)
+        val context = Generator.context(bundle)
+        return if (Generator.answersTexts(bundle)) {
+            OnnxTextDecoder.open(file, context, chosen(bundle))
+        } else {
+            OnnxDecoder.open(file, context, chosen(bundle))
+        }
+    }
+
+    override fun tuned(tuning: Tuning): EngineFactory = OnnxRuntime(options, tuning)
+
+    /** The options with a number of threads. */
+    internal fun chosen(bundle: Bundle): OnnxOptions {
+        if (options.threads > 0) return options
+        val found = tuning?.threads(bundle, OnnxEngine.NAME) ?: 0
+        return OnnxOptions(options.delegate, if (found > 0) found else Tuning.usual(), options.profile)
+    }
 }
 
 /** An .onnx file in ONNX Runtime; the same Java API on Android and on a JVM. */
@@ -58,32 +83,14 @@ public class OnnxEngine private constructor(
 
     private val lock = Any()
     private var closed = false
-
-    private val runLock = Any()
-    private var running: OrtSession.RunOptions? = null
-    private var cancelled = false
+    private val passes = OnnxRun(report.file)
 
     override fun run(inputs: Map<String, LongTensor>): Map<String, FloatTensor> = synchronized(lock) {
         if (closed) throw EdgeKitException.SpecError("the engine is closed", "Open it again.")
-        OrtSession.RunOptions().use { options ->
-            synchronized(runLock) {
-                running = options
-                cancelled = false
-            }
-            try {
-                pass(inputs, options)
-            } finally {
-                synchronized(runLock) { running = null }
-            }
-        }
+        passes.pass("") { pass(inputs, it) }
     }
 
-    override fun cancel(): Unit = synchronized(runLock) {
-        // A run lets go of its options before it closes them.
-        val options = running ?: return
-        cancelled = true
-        options.setTerminate(true)
-    }
+    override fun cancel(): Unit = passes.cancel()
 
     override fun close(): Unit = synchronized(lock) {
         if (!closed) session.close()
@@ -110,9 +117,6 @@ public class OnnxEngine private constructor(
             return session.run(tensors, session.outputNames, options).use { result ->
                 result.associate { (name, value) -> name to floats(name, value as? OnnxTensor) }
             }
-        } catch (error: OrtException) {
-            if (synchronized(runLock) { cancelled }) throw EdgeKitException.Cancelled("the run of ${report.file} was cancelled")
-            throw EdgeKitException.InternalError("ONNX Runtime failed on ${report.file}: ${error.message}", error)
         } finally {
             for (tensor in tensors.values) tensor.close()
         }

@@ -1,6 +1,7 @@
 package edgekit.core.generation
 
 import edgekit.core.EdgeKitException
+import edgekit.core.tasks.CodePoints
 
 /** One turn of a chat: `system`, `user` or `assistant`. */
 public class Turn(public val role: String, public val content: String)
@@ -19,8 +20,15 @@ public class ChatTemplate private constructor(
 
     private class Part(val kind: Kind, val text: String = "")
 
-    /** The prompt that asks for the next answer. */
+    /**
+     * The prompt that asks for the next answer.
+     *
+     * @throws EdgeKitException.TextRefused a turn is empty
+     */
     public fun render(turns: List<Turn>): String {
+        if (turns.any { turn -> CodePoints.isBlank(turn.content) }) {
+            throw EdgeKitException.TextRefused("a message is empty", "Give at least one word.")
+        }
         val made = StringBuilder()
         for (part in before) made.append(part.text)
         for (each in turns) {

@@ -7,6 +7,9 @@ public interface Decoder : Closeable {
     /** The most tokens in all, prompt and answer. */
     public val context: Int
 
+    /** How many token ids there are, which is how many logits a pass gives. */
+    public val vocabulary: Int
+
     /**
      * Reads tokens from [position] on, and gives the logits of what follows the last. What the cache
      * holds from [position] on is replaced.
@@ -18,4 +21,14 @@ public interface Decoder : Closeable {
 
     /** Stops the pass that is under way; nothing happens where none is. */
     public fun cancel()
+}
+
+/** A loaded encoder-decoder: what [feed] reads are tokens of the answer, [context] is their most. */
+public interface TextDecoder : Decoder {
+    /**
+     * Reads a text that is to be answered; what was answered before is forgotten.
+     *
+     * @throws edgekit.core.EdgeKitException as for [feed]
+     */
+    public fun read(text: IntArray)
 }

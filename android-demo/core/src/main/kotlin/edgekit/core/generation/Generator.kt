@@ -5,8 +5,8 @@ import edgekit.core.bundle.Bundle
 import edgekit.core.bundle.Golden
 import edgekit.core.bundle.Replayed
 import edgekit.core.bundle.SelfTest
-import edgekit.core.json.Fields
-import edgekit.core.json.FormRefused
+import edgekit.core.engine.EngineFactory
+import edgekit.core.tasks.CodePoints
 import edgekit.core.tasks.Sampler
 import edgekit.core.tasks.Sampling
 import edgekit.core.tokenizer.Tokenizer
@@ -29,7 +29,15 @@ public class Generated(
     public val endedBy: String,
 )
 
-/** A decoder bundle that answers, token by token. One answer at a time; [cancel] from any thread. */
+/**
+ * A bundle that answers token by token: a decoder, which goes on with a prompt, or an encoder-decoder,
+ * which reads a text and answers it. One answer at a time; [cancel] from any thread.
+ *
+ * The likeliest token is taken each time, or one is drawn. Python's `edgekit run` looks for the likeliest
+ * answer where the makers of an encoder-decoder do (`Manifest.beams`); with `--beams 1` it does the same.
+ *
+ * @throws EdgeKitException.BundleCorrupt the bundle does not generate, or its rules do not fit the decoder
+ */
 public class Generator(
     public val bundle: Bundle,
     public val tokenizer: Tokenizer,
@@ -39,6 +47,13 @@ public class Generator(
     private val cancels = AtomicInteger()
     private var cached = IntArray(0)
 
+    init {
+        val named = facts.answers?.rules?.largest ?: 0
+        if (named >= decoder.vocabulary || (facts.answers == null) != (decoder !is TextDecoder)) {
+            throw EdgeKitException.BundleCorrupt("the manifest's rules of answers are of another model")
+        }
+    }
+
     /** How the bundle's maker meant tokens to be drawn. */
     public val sampling: Sampling get() = facts.sampling
 
@@ -46,11 +61,12 @@ public class Generator(
     public val chat: ChatTemplate? by lazy { facts.template?.let { ChatTemplate.read(it, facts.specials) } }
 
     /**
-     * Goes on with a prompt.
+     * Goes on with a prompt, or answers a text.
      *
      * @param raw whether the tokenizer's own frame is left out: a rendered chat has its own
      * @param onPiece told of the text as it grows, never of half a character, on the calling thread
-     * @throws EdgeKitException.TextRefused the prompt has no token, or fills the context
+     * @throws EdgeKitException.TextRefused the prompt is empty, fills the context or is longer than the
+     *   model reads
      * @throws EdgeKitException.Cancelled [cancel] came in between; what was said has been told
      */
     @Synchronized
@@ -64,32 +80,26 @@ public class Generator(
         if (most < 1) throw EdgeKitException.SpecError("at most $most tokens", "Ask for at least one.")
         val start = System.nanoTime()
         val before = cancels.get()
-        val ids = ids(prompt, raw)
-        var logits = read(ids)
+        val sampler = Sampler(sampling)
+        var logits = begin(prompt, raw)
+        val longest = minOf(cached.size + most, decoder.context)
         val first = (System.nanoTime() - start) / 1e6
         val said = ArrayList<Int>()
-        val sampler = Sampler(sampling)
         val stream = tokenizer.stream()
         val text = StringBuilder()
-        var endedBy = "length"
-        fun tell(piece: String) {
-            text.append(piece)
-            if (piece.isNotEmpty()) onPiece(piece)
-        }
-        while (said.size < most) {
+        var endedBy: String
+        while (true) {
             if (cancels.get() != before) throw EdgeKitException.Cancelled("the answer was cancelled")
-            val id = sampler.next(logits, cached)
+            val id = sampler.next(facts.answers?.rules?.allowed(logits, cached, longest) ?: logits, cached)
             said.add(id)
-            if (id in facts.ends) {
-                endedBy = "eos"
-                break
+            endedBy = if (id in facts.ends) "eos" else ""
+            if (endedBy.isEmpty()) {
+                val piece = stream.next(id)
+                text.append(piece)
+                if (piece.isNotEmpty()) onPiece(piece)
+                if (said.size == most) endedBy = "length" else if (cached.size + 1 >= decoder.context) endedBy = "context"
             }
-            tell(stream.next(id))
-            if (said.size == most) break
-            if (cached.size == decoder.context) {
-                endedBy = "context"
-                break
-            }
+            if (endedBy.isNotEmpty()) break
             logits = feed(intArrayOf(id), cached.size)
         }
         // Half a character at the end is dropped, as edgekit run drops it.
@@ -109,14 +119,14 @@ public class Generator(
 
     /** The logits that a golden kept, of each token behind its prompt. */
     private fun reread(golden: Golden): FloatArray {
-        val ids = golden.inputs["input_ids"]?.values ?: LongArray(0)
+        val tokens = ids(golden, "input_ids")
         val (rows, width) = golden.expected.shape.takeIf { it.size == 2 }?.map { it.toInt() } ?: listOf(0, 0)
         val columns = golden.inputs["columns"]?.values
-        val prompt = ids.size - rows + 1
-        if (prompt < 1 || columns == null || columns.size != rows * width || ids.size >= decoder.context) {
+        val prompt = tokens.size - rows + 1
+        if (prompt < 1 || columns == null || columns.size != rows * width || tokens.size > decoder.context) {
             throw EdgeKitException.BundleCorrupt("the goldens do not fit the decoder")
         }
-        val tokens = IntArray(ids.size) { ids[it].toInt() }
+        readText { ids(golden, "text_ids") }
         val made = FloatArray(rows * width)
         for (row in 0 until rows) {
             val read = if (row == 0) tokens.copyOf(prompt) else intArrayOf(tokens[prompt + row - 1])
@@ -129,6 +139,14 @@ public class Generator(
         return made
     }
 
+    private fun ids(golden: Golden, name: String): IntArray {
+        val values = golden.inputs[name]?.values ?: LongArray(0)
+        if (values.any { it !in 0 until decoder.vocabulary.toLong() }) {
+            throw EdgeKitException.BundleCorrupt("the goldens name a token that the model has not")
+        }
+        return IntArray(values.size) { values[it].toInt() }
+    }
+
     /** Stops what is under way; nothing happens where nothing is. */
     public fun cancel() {
         cancels.incrementAndGet()
@@ -138,16 +156,32 @@ public class Generator(
     /** Releases the native memory. */
     override fun close(): Unit = decoder.close()
 
-    private fun ids(prompt: String, raw: Boolean): IntArray {
-        val ids = tokenizer.encode(prompt, addSpecial = !raw).ids
-        if (ids.isEmpty()) throw EdgeKitException.TextRefused("the prompt is empty", "Give at least one word.")
-        if (ids.size >= decoder.context) {
-            throw EdgeKitException.TextRefused(
-                "the prompt has ${ids.size} tokens, the model's context holds ${decoder.context} with the answer",
-                "Shorten it; edgekit never cuts it in silence.",
-            )
+    /** Reads what was asked; the logits of the answer's first token. */
+    private fun begin(prompt: String, raw: Boolean): FloatArray {
+        if (CodePoints.isBlank(prompt)) {
+            throw EdgeKitException.TextRefused("the text is empty", "Give at least one word.")
         }
-        return ids
+        val ids = tokenizer.encode(prompt, addSpecial = !raw).ids
+        val answers = facts.answers
+        if (ids.isEmpty()) throw EdgeKitException.TextRefused("the text has no tokens", "Give at least one word.")
+        if (answers != null && ids.size > answers.source) {
+            tooLong("the text has ${ids.size} tokens, the model reads ${answers.source} at most")
+        }
+        if (answers == null && ids.size >= decoder.context) {
+            tooLong("the prompt has ${ids.size} tokens, the model's context holds ${decoder.context} with the answer")
+        }
+        readText { ids }
+        return if (answers == null) read(ids) else feed(answers.rules.start, 0)
+    }
+
+    private fun tooLong(message: String): Nothing =
+        throw EdgeKitException.TextRefused(message, "Shorten it; edgekit never cuts it in silence.")
+
+    /** What an encoder-decoder is to answer; nothing for a decoder. */
+    private fun readText(ids: () -> IntArray) {
+        val reader = decoder as? TextDecoder ?: return
+        cached = IntArray(0)
+        reader.read(ids())
     }
 
     /** What the cache holds of the prompt already is not read again. */
@@ -164,40 +198,38 @@ public class Generator(
         return logits
     }
 
-    private class Facts(
-        val context: Int,
-        val ends: Set<Int>,
-        val template: String?,
-        val specials: Map<String, String>,
-        val sampling: Sampling,
-        val mostTokens: Int,
-    ) {
-        companion object {
-            fun of(bundle: Bundle): Facts = try {
-                val all = Fields(bundle.manifest.json, "the manifest").fields("generation")
-                val how = all.fields("sampling")
-                val specials = if (all.has("special_tokens")) all.fields("special_tokens") else null
-                Facts(
-                    all.count("context"),
-                    all.items("eos_token_ids").mapNotNull { Fields.whole(it)?.toInt() }.toSet(),
-                    all.optionalText("chat_template"),
-                    specials?.names.orEmpty().associateWith { specials!!.text(it) },
-                    Sampling(how.real("temperature"), how.count("top_k"), how.real("top_p"), how.real("repetition_penalty")),
-                    how.count("max_new_tokens"),
-                )
-            } catch (error: FormRefused) {
-                throw EdgeKitException.BundleCorrupt("the bundle is no decoder: ${error.message}", error)
-            }
-        }
-    }
-
     public companion object {
         /**
-         * The most tokens that a decoder bundle takes.
+         * Loads the artifact of a bundle that generates.
          *
-         * @throws EdgeKitException.BundleCorrupt the bundle is no decoder
+         * @throws EdgeKitException see [Bundle.tokenizer] and [EngineFactory.openDecoder]
+         */
+        @JvmStatic
+        public fun open(bundle: Bundle, engines: EngineFactory): Generator {
+            val tokenizer = bundle.tokenizer()
+            val decoder = engines.openDecoder(bundle)
+            try {
+                return Generator(bundle, tokenizer, decoder)
+            } catch (error: Throwable) {
+                decoder.close()
+                throw error
+            }
+        }
+
+        /**
+         * The most tokens of a bundle's prompts and answers, or of an encoder-decoder's answers.
+         *
+         * @throws EdgeKitException.BundleCorrupt the bundle does not generate
          */
         @JvmStatic
         public fun context(bundle: Bundle): Int = Facts.of(bundle).context
+
+        /**
+         * Whether a bundle is an encoder-decoder.
+         *
+         * @throws EdgeKitException.BundleCorrupt the bundle does not generate
+         */
+        @JvmStatic
+        public fun answersTexts(bundle: Bundle): Boolean = Facts.of(bundle).answers != null
     }
 }

@@ -3,12 +3,12 @@ package edgekit.core.generation
 import ai.onnxruntime.NodeInfo
 import ai.onnxruntime.OnnxTensor
 import ai.onnxruntime.OrtEnvironment
-import ai.onnxruntime.OrtException
 import ai.onnxruntime.OrtSession
 import ai.onnxruntime.TensorInfo
 import edgekit.core.EdgeKitException
 import edgekit.core.engine.OnnxEngine
 import edgekit.core.engine.OnnxOptions
+import edgekit.core.engine.OnnxRun
 import java.io.File
 import java.nio.ByteBuffer
 import java.nio.ByteOrder
@@ -21,11 +21,8 @@ public class OnnxDecoder private constructor(
     private val name: String,
     override val context: Int,
 ) : Decoder {
-    /** How many token ids there are, which is how many logits a pass gives. */
-    public val vocabulary: Int = vocabularyOf(session, name)
-    private val lock = Any()
-    private var running: OrtSession.RunOptions? = null
-    private var cancelled = false
+    override val vocabulary: Int = vocabularyOf(session, name)
+    private val passes = OnnxRun(name)
     private var closed = false
     private val caches: Map<String, OnnxTensor> = session.inputInfo.filterKeys { it.startsWith(PAST) }
         .entries.associate { (past, info) -> past.removePrefix(PAST) to cache(info) }
@@ -39,35 +36,23 @@ public class OnnxDecoder private constructor(
             "position_ids" to LongArray(ids.size) { (position + it).toLong() },
         )
         val inputs = LinkedHashMap<String, OnnxTensor>()
-        val options = OrtSession.RunOptions()
         try {
             for ((key, values) in given) {
                 inputs[key] = OnnxTensor.createTensor(environment, LongBuffer.wrap(values), longArrayOf(1, values.size.toLong()))
             }
-            synchronized(lock) {
-                running = options
-                cancelled = false
-            }
             val all = inputs + caches.mapKeys { PAST + it.key }
-            session.run(all, setOf(LOGITS), caches.mapKeys { PRESENT + it.key }, options).use { result ->
-                val buffer = (result[LOGITS].get() as OnnxTensor).floatBuffer
-                return FloatArray(buffer.remaining()).also { buffer.get(it) }
+            return passes.pass("at position $position") { options ->
+                session.run(all, setOf(LOGITS), caches.mapKeys { PRESENT + it.key }, options).use { result ->
+                    val buffer = (result[LOGITS].get() as OnnxTensor).floatBuffer
+                    FloatArray(buffer.remaining()).also { buffer.get(it) }
+                }
             }
-        } catch (error: OrtException) {
-            if (synchronized(lock) { cancelled }) throw EdgeKitException.Cancelled("the answer was cancelled")
-            throw EdgeKitException.InternalError("ONNX Runtime failed on $name at position $position: ${error.message}", error)
         } finally {
-            synchronized(lock) { running = null }
-            options.close()
             inputs.values.forEach { it.close() }
         }
     }
 
-    override fun cancel(): Unit = synchronized(lock) {
-        val options = running ?: return
-        cancelled = true
-        options.setTerminate(true)
-    }
+    override fun cancel(): Unit = passes.cancel()
 
     override fun close() {
         if (closed) return
@@ -90,7 +75,7 @@ public class OnnxDecoder private constructor(
     }
 
     public companion object {
-        private fun vocabularyOf(session: OrtSession, name: String): Int {
+        internal fun vocabularyOf(session: OrtSession, name: String): Int {
             val width = (session.outputInfo[LOGITS]?.info as? TensorInfo)?.shape?.lastOrNull() ?: 0
             if (width in 1..Int.MAX_VALUE.toLong()) return width.toInt()
             throw EdgeKitException.Unsupported("$name does not say how many logits it gives", "Export it again.")

@@ -19,6 +19,9 @@ internal class CodePoints(text: String) {
     companion object {
         /** Python's `str.isspace`: it counts four separators of ASCII too. */
         fun isSpace(point: Int): Boolean = point in 0x1C..0x1F || Unicode.has(point, Unicode.SPACE)
+
+        /** Whether Python finds a text empty: nothing but white space. */
+        fun isBlank(text: String): Boolean = text.codePoints().allMatch { isSpace(it) }
     }
 }
 
