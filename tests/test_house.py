@@ -35,7 +35,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "testing": _MEASURED | {"columns", "device"},
     "doctor": {"errors", "device"},
     "android": {"errors", "bundle", "targets", "stages"},
-    "scoring": _DATA | {"columns", "runtime", "bench", "testing"},
+    "scoring": _DATA | {"columns", "device", "runtime", "bench", "testing"},
     "report": _DATA | {"scoring"},
     "api": _MEASURED | {"doctor", "scoring", "report", "edgekit_converters"},
     "edgekit_converters": _MEASURED | {"columns", "scoring"},

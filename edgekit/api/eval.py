@@ -15,17 +15,19 @@ if TYPE_CHECKING:
     from edgekit.scoring.contestants import Contestant
     from edgekit.scoring.evaluation import Options
 
-RUNTIMES = ("eager", "executorch", "onnx", "arm64")
+RUNTIMES = ("eager", "executorch", "onnx", "arm64", "device")
 
 
 def evaluate(
     models: Sequence[str | Path],
     *,
     data: str | Path | None = None,
+    corpus: str | Path | None = None,
     suites: Sequence[str] | None = None,
     data_dir: str | Path | None = None,
     shots: int | None = None,
     runtimes: Sequence[str] | None = None,
+    serial: str | None = None,
     task: str = "auto",
     limit: int | None = None,
     slices: Sequence[str] = (),
@@ -34,6 +36,7 @@ def evaluate(
     baseline: str | Path | None = None,
     out: str | Path | None = None,
     seed: int = 0,
+    workers: int | None = None,
     progress: ProgressCallback | None = None,
 ) -> dict[str, Any]:
     """Score artifacts, and eager models beside them, on one data file.
@@ -42,11 +45,13 @@ def evaluate(
         models: bundles and models (folder, hub id, ``minilm``); the first is what the others are
             held against.
         data: ``.jsonl``, ``.csv`` or ``.tsv``; ``docs/evaluation.md`` lists the columns.
+        corpus: a file of texts that the rows of ``data`` search in, by their ids.
         suites: benchmarks by lm-eval's names, for models that continue texts; instead of ``data``.
         data_dir: local copies of the suites' data; from the hub unless given.
         shots: examples in the suites' prompts; each suite's own number unless given.
         runtimes: of ``RUNTIMES``; every bundle's own that run here unless given. ``eager`` for a
-            bundle is the model that it was made from.
+            bundle is the model that it was made from; ``device`` asks its artifacts on a phone.
+        serial: which phone; ANDROID_SERIAL, or the only one, unless given.
         task: of models that are no bundles.
         limit: rows to take.
         slices: columns to part the rows by.
@@ -56,6 +61,8 @@ def evaluate(
         out: write the document there; answers are kept beside it until it is done, and a run that
             was stopped goes on from them.
         seed: of resampling and harm.
+        workers: that ask rows of ``data`` at the same time; one a processor, and fewer for few
+            rows or little memory, unless given.
         progress: told how far it is.
 
     Returns:
@@ -63,6 +70,7 @@ def evaluate(
 
     Raises:
         SpecError: an unknown runtime, or models that cannot be compared.
+        EdgekitError: no phone, and what else one can do wrong, where ``device`` is asked for.
         InputMissing, InputRefused: a model or the data is missing or malformed.
         Unsupported: nothing scores such a model.
         Unavailable: a runtime or a library is not installed.
@@ -77,9 +85,13 @@ def evaluate(
     from edgekit.scoring import saved
 
     wanted = _checked(models, data, suites, runtimes)
-    if suites and (baseline is not None or robustness or slices):
+    if serial is not None and "device" not in wanted:
         raise SpecError(
-            "--baseline, --robustness and --slice are for --data",
+            "--serial names a phone, and no phone is asked", hint="Add device to --runtime."
+        )
+    if suites and (baseline is not None or corpus is not None or robustness or slices):
+        raise SpecError(
+            "--baseline, --corpus, --robustness and --slice are for --data",
             hint="Leave them out with --suite.",
         )
     target = None if out is None else Path(out)
@@ -87,18 +99,19 @@ def evaluate(
         saved.require_writable(target)
     counts = (limit, shots, flips, seed)
     with packages_present():
+        work = None if target is None else saved.work_folder(target)
         if suites:
-            whole = _suites(models, wanted, tuple(suites), data_dir, counts, progress)
+            whole = _suites(models, wanted, tuple(suites), data_dir, counts, progress, work)
         elif _any_writes(models, task):
-            _refuse_for_writers(baseline=baseline, robustness=robustness)
-            whole = _passages(models, wanted, data, task, tuple(slices), counts, progress)
+            _refuse_for_writers(baseline=baseline, corpus=corpus, robustness=robustness)
+            whole = _passages(models, wanted, data, task, tuple(slices), counts, progress, work)
         else:
             from edgekit.scoring.evaluation import Options
 
             assert data is not None
-            options = Options(limit, tuple(slices), robustness, flips, seed)
-            asked = _contestants(models, wanted, task)
-            whole = _rows(asked, Path(data), options, baseline, target, progress)
+            options = Options(limit, tuple(slices), robustness, flips, seed, workers)
+            asked = _contestants(models, wanted, task, serial)
+            whole = _rows(asked, (Path(data), corpus), options, baseline, work, progress)
         if target is not None:
             saved.write(target, whole)
             shutil.rmtree(saved.work_folder(target), ignore_errors=True)
@@ -107,20 +120,22 @@ def evaluate(
 
 def _rows(
     contestants: Sequence[Contestant],
-    data: Path,
+    data: tuple[Path, str | Path | None],
     options: Options,
     baseline: str | Path | None,
-    target: Path | None,
+    work: Path | None,
     progress: ProgressCallback | None,
 ) -> dict[str, Any]:
     """The document of a file of labelled rows, every row's numbers included."""
     from edgekit.scoring import evaluation, saved
 
+    path, corpus = data
     board = evaluation.evaluate(
         contestants,
-        data,
+        path,
         options,
-        work=None if target is None else saved.work_folder(target),
+        corpus=None if corpus is None else Path(corpus),
+        work=work,
         baseline=None if baseline is None else saved.standing(Path(baseline), contestants[0]),
         progress=progress,
     )
@@ -181,6 +196,7 @@ def _suites(
     data_dir: str | Path | None,
     counts: tuple[int | None, int | None, int, int],
     progress: ProgressCallback | None,
+    work: Path | None,
 ) -> dict[str, Any]:
     from edgekit.scoring.document import merged
     from edgekit_converters.scoring import harness
@@ -188,7 +204,7 @@ def _suites(
 
     place = None if data_dir is None else Path(data_dir)
     found = lineup(models, runtimes, suites=True)
-    boards = harness.run(found, names, place, harness.Options(*counts), progress)
+    boards = harness.run(found, names, place, harness.Options(*counts), progress, work)
     return merged({name: board.as_dict() for name, board in boards.items()})
 
 
@@ -200,6 +216,7 @@ def _passages(
     slices: tuple[str, ...],
     counts: tuple[int | None, int | None, int, int],
     progress: ProgressCallback | None,
+    work: Path | None,
 ) -> dict[str, Any]:
     from edgekit_converters.scoring import harness, passages
     from edgekit_converters.scoring.lineup import lineup
@@ -207,11 +224,11 @@ def _passages(
     assert data is not None
     options = harness.Options(*counts)
     found = lineup(models, runtimes, task)
-    return passages.run(found, Path(data), options, slices, progress).as_dict()
+    return passages.run(found, Path(data), options, slices, progress, work).as_dict()
 
 
 def _contestants(
-    models: Sequence[str | Path], runtimes: tuple[str, ...], task: str
+    models: Sequence[str | Path], runtimes: tuple[str, ...], task: str, serial: str | None
 ) -> list[Contestant]:
     from edgekit.bundle.manifest import MANIFEST_NAME
     from edgekit.scoring.contestants import named_apart
@@ -219,7 +236,7 @@ def _contestants(
     found: list[Contestant] = []
     for model in models:
         if (Path(model) / MANIFEST_NAME).is_file():
-            found += _of_bundle(Path(model), runtimes)
+            found += _of_bundle(Path(model), runtimes, serial)
         elif not runtimes or "eager" in runtimes:
             found.append(_eager(model, task=task))
         else:
@@ -229,7 +246,7 @@ def _contestants(
     return named_apart(found)
 
 
-def _of_bundle(folder: Path, runtimes: tuple[str, ...]) -> list[Contestant]:
+def _of_bundle(folder: Path, runtimes: tuple[str, ...], serial: str | None) -> list[Contestant]:
     from edgekit.bundle.read import check_files, load_manifest
     from edgekit.scoring.contestants import of_bundle
 
@@ -248,7 +265,7 @@ def _of_bundle(folder: Path, runtimes: tuple[str, ...]) -> list[Contestant]:
         found.append(_eager(model, task=manifest.task, max_length=limit, revision=base.revision))
     rest = [name for name in runtimes if name != "eager"]
     if rest or not runtimes:
-        found += of_bundle(folder, manifest, rest)
+        found += of_bundle(folder, manifest, rest, serial)
     return found
 
 

@@ -119,7 +119,7 @@ def _overhead(one: Mapping[str, Any]) -> float | None:
     """What the pass took beyond the model itself, as a share of the model's time."""
     if not one["seconds"] or not one["model_seconds"]:
         return None
-    return float(one["seconds"] / one["model_seconds"] - 1)
+    return float(one["seconds"] * one.get("workers", 1) / one["model_seconds"] - 1)
 
 
 def _slices(output: Output, contestants: Sequence[Mapping[str, Any]]) -> None:

@@ -32,8 +32,8 @@ class Session(Protocol):
 class RuntimeModule(Protocol):
     """What each runtime's file gives."""
 
-    def open_session(self, path: Path, signature: Signature) -> Session:
-        """Load one artifact."""
+    def open_session(self, path: Path, signature: Signature, *, threads: int = 0) -> Session:
+        """Load one artifact; 0 leaves the number of threads to the runtime."""
 
 
 def load_runtime(name: str) -> RuntimeModule:
@@ -47,13 +47,16 @@ def load_runtime(name: str) -> RuntimeModule:
     return cast(RuntimeModule, importlib.import_module(f"{__name__}.{name}"))
 
 
-def open_artifact(folder: Path, manifest: Manifest, runtime: str | None = None) -> Session:
+def open_artifact(
+    folder: Path, manifest: Manifest, runtime: str | None = None, *, threads: int = 0
+) -> Session:
     """Load one of a bundle's artifacts in this process. Check the bundle's files first.
 
     Args:
         folder: the bundle.
         manifest: its manifest.
         runtime: which artifact; None for the first whose runtime is installed.
+        threads: of the runtime, in all of this process; 0 leaves the number to it.
 
     Raises:
         SpecError: the bundle has no artifact for ``runtime``.
@@ -68,7 +71,8 @@ def open_artifact(folder: Path, manifest: Manifest, runtime: str | None = None) 
     missing: list[str] = []
     for name in [runtime] if runtime else list(files):
         try:
-            return load_runtime(name).open_session(folder / files[name], manifest.signature)
+            path = folder / files[name]
+            return load_runtime(name).open_session(path, manifest.signature, threads=threads)
         except ImportError as error:
             missing.append(f"{name} ({error.name or error})")
     extra = runtime or next(iter(files))

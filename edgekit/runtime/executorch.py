@@ -54,6 +54,8 @@ def open_session(
     signature: Signature,
     name: str = "forward",
     operators: Callable[[], None] | None = None,
+    *,
+    threads: int = 0,
 ) -> Session:
     """Load the method ``name`` of a ``.pte``.
 
@@ -62,13 +64,15 @@ def open_session(
         signature: what the method takes and gives.
         name: of the method.
         operators: what must be called first where the extension is used.
+        threads: of all models of the process; 0 leaves the number to the runtime, as the extension
+            always does.
 
     Raises:
         ImportError: there is neither the library nor ExecuTorch's extension.
         InternalError: the runtime refused the program.
     """
     if executorch_native.lack() is None:
-        return executorch_native.open_session(path, signature, name)
+        return executorch_native.open_session(path, signature, name, threads)
     if operators is not None:
         operators()
     return open_by_extension(path, signature, name)

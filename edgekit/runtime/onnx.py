@@ -41,8 +41,12 @@ def library() -> Any:
     return importlib.import_module("onnxruntime")
 
 
-def load(path: Path) -> Any:
+def load(path: Path, *, threads: int = 0) -> Any:
     """An InferenceSession on the CPU, by path, so that weights are never held twice.
+
+    Args:
+        path: the model.
+        threads: of one call; 0 leaves the number to the runtime.
 
     Raises:
         InternalError: the runtime refused the model.
@@ -50,16 +54,17 @@ def load(path: Path) -> Any:
     onnxruntime = library()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _ERRORS_ONLY
+    options.intra_op_num_threads = threads
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:
         raise InternalError(f"ONNX Runtime cannot load {path.name}: {error}") from error
 
 
-def open_session(path: Path, signature: Signature) -> _Session:
-    """Load an ``.onnx``.
+def open_session(path: Path, signature: Signature, *, threads: int = 0) -> _Session:
+    """Load an ``.onnx``; 0 leaves the number of threads to the runtime.
 
     Raises:
         InternalError: the runtime refused the model.
     """
-    return _Session(load(path), signature)
+    return _Session(load(path, threads=threads), signature)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import replace
 from typing import Any
 
 from edgekit.runtime import Floats
@@ -32,9 +31,7 @@ def passed(asked: Asked, query: Query) -> Passing:
     return runs
 
 
-def answered(
-    asked: Asked, query: Query, top_k: int = 1
-) -> Generator[Inputs, Floats, dict[str, Any]]:
-    """The task's answer to a query, as ``edgekit run`` gives it."""
+def answered(asked: Asked, query: Query) -> Generator[Inputs, Floats, dict[str, Any]]:
+    """The task's first answer to a query, as ``edgekit run`` gives it."""
     runs = yield from passed(asked, query)
-    return asked.task.answer(runs, query, replace(asked.context, top_k=top_k))
+    return asked.task.answer(runs, query, asked.context)

@@ -2,41 +2,23 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from edgekit.bundle.manifest import ArtifactInfo, Manifest
 from edgekit.errors import SpecError
-from edgekit.runtime import Floats, Session, open_artifact
-from edgekit.runtime.encode import Encoder, Inputs
+from edgekit.runtime.encode import Encoder
+from edgekit.scoring import engines
+from edgekit.scoring.engines import EmulatedEngine, Engine
+from edgekit.scoring.workers import WorkerEngine
 
 HERE = ("executorch", "onnx")
 EAGER = "eager"
-ARM64 = "arm64"
-# An emulated processor starts anew for each batch.
-_TOGETHER = 256
-
-
-class Engine(Protocol):
-    """What answers, loaded.
-
-    Attributes:
-        together: rows that are best asked in one call.
-        timed: whether its time says anything of the model.
-    """
-
-    together: int
-    timed: bool
-
-    def run(self, batch: Sequence[Inputs]) -> list[Floats]:
-        """One output for each of the inputs."""
-
-    def close(self) -> None:
-        """Release the native resources."""
+# Places that ask each artifact of a bundle.
+ARM64, DEVICE = "arm64", "device"
 
 
 @dataclass(frozen=True)
@@ -46,13 +28,16 @@ class Contestant:
     Attributes:
         name: unique in its table.
         model: which bundle or model, as it was named.
-        runtime: ``eager``, ``executorch``, ``onnx`` or ``arm64``.
+        runtime: ``eager``, ``executorch``, ``onnx``; ``arm64 ...`` and ``device ...`` with the
+            artifact's after it.
         task: its task.
         problem: transformers' problem_type of a classifier.
         encoder: tokenizer and signature.
         identity: a digest of what answers: an equal one gives equal answers.
         tokenizer: a digest of the tokenizer.
         open: loads it.
+        open_worker: loads it for one of several workers, each on one thread; None where there can
+            be one only.
         bytes: of the artifact's file; None where there is none.
         scheme: what was done to the weights.
         parity: hops of the ladder that its bundle was made with.
@@ -68,72 +53,28 @@ class Contestant:
     identity: str
     tokenizer: str
     open: Callable[[], Engine]
+    open_worker: Callable[[], Engine] | None = None
     bytes: int | None = None
     scheme: str = "fp32"
     details: dict[str, Any] = field(default_factory=dict)
 
 
-class SessionEngine:
-    """A session of this machine, one row at a time."""
-
-    together = 1
-    timed = True
-
-    def __init__(self, session: Session, output: str) -> None:
-        """Wrap a loaded artifact; ``output`` is the name of what it gives."""
-        self._session, self._output = session, output
-
-    def run(self, batch: Sequence[Inputs]) -> list[Floats]:
-        """One forward pass for each."""
-        return [self._session.run(inputs)[self._output] for inputs in batch]
-
-    def close(self) -> None:
-        """Release the session."""
-        self._session.close()
-
-
-class EmulatedEngine:
-    """The arm64 kernels under qemu; its time says nothing."""
-
-    together = _TOGETHER
-    timed = False
-
-    def __init__(self, folder: Path, manifest: Manifest, artifact: ArtifactInfo) -> None:
-        """Check that runner and emulator are there.
-
-        Raises:
-            Unavailable: they are not.
-        """
-        from edgekit.runtime import arm64
-
-        arm64.ensure_available(runtime=artifact.runtime)
-        self._path, self._runtime = folder / artifact.file, artifact.runtime
-        self._signature = manifest.signature
-
-    def run(self, batch: Sequence[Inputs]) -> list[Floats]:
-        """All of a batch in one process of the runner."""
-        from edgekit.runtime import arm64
-
-        name = self._signature.outputs[0].name
-        found = arm64.replay(self._path, self._signature, batch, runtime=self._runtime)
-        return [outputs[name] for outputs in found]
-
-    def close(self) -> None:
-        """Nothing is held."""
-
-
-def of_bundle(folder: Path, manifest: Manifest, runtimes: Sequence[str]) -> list[Contestant]:
+def of_bundle(
+    folder: Path, manifest: Manifest, runtimes: Sequence[str], serial: str | None = None
+) -> list[Contestant]:
     """The artifacts of a bundle whose files have been checked.
 
     Args:
         folder: the bundle.
         manifest: its manifest.
-        runtimes: ``executorch``, ``onnx``, ``arm64`` (each artifact under emulation); all that run
-            here when empty.
+        runtimes: ``executorch``, ``onnx``, ``arm64`` (each artifact under emulation), ``device``
+            (each on a phone); all that run here when empty.
+        serial: which phone; ANDROID_SERIAL, or the only one, when None.
 
     Raises:
         SpecError: the bundle has no such artifact.
         BundleCorrupt: its tokenizer cannot be read.
+        EdgekitError: no phone, and what else ``on_device.choose`` raises.
     """
     from edgekit.bundle.hashing import sha256_file
 
@@ -141,32 +82,78 @@ def of_bundle(folder: Path, manifest: Manifest, runtimes: Sequence[str]) -> list
     encoder = Encoder(folder, manifest)
     tokenizer = sha256_file(folder / manifest.tokenizer.file)
     label = folder.absolute().name
-    found = []
-    for runtime in wanted:
-        emulated = runtime == ARM64
-        artifacts = [a for a in manifest.artifacts if emulated or a.runtime == runtime]
-        if not artifacts:
-            have = ", ".join(artifact.runtime for artifact in manifest.artifacts)
-            raise SpecError(f"{label} has no {runtime} artifact", hint=f"It has: {have}.")
-        for artifact in artifacts:
-            place = f"{ARM64} {artifact.runtime}" if emulated else runtime
-            found.append(
-                Contestant(
-                    name=f"{label} {place}",
-                    model=label,
-                    runtime=place,
-                    task=manifest.task,
-                    problem=manifest.problem,
-                    encoder=encoder,
-                    identity=f"{manifest.seal} {place}",
-                    tokenizer=tokenizer,
-                    open=partial(_open, folder, manifest, artifact, emulated),
-                    bytes=artifact.bytes,
-                    scheme=artifact.scheme,
-                    details=_details(manifest, artifact),
-                )
+    return [
+        Contestant(
+            name=f"{label} {one.words}",
+            model=label,
+            runtime=one.words,
+            task=manifest.task,
+            problem=manifest.problem,
+            encoder=encoder,
+            identity=f"{manifest.seal} {one.identity}",
+            tokenizer=tokenizer,
+            open=one.open,
+            open_worker=one.open_worker,
+            bytes=one.artifact.bytes,
+            scheme=one.artifact.scheme,
+            details={**_details(manifest, one.artifact), **one.details},
+        )
+        for runtime in wanted
+        for one in _asked(folder, manifest, runtime, serial)
+    ]
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where an artifact is asked, and by what."""
+
+    artifact: ArtifactInfo
+    words: str
+    identity: str
+    open: Callable[[], Engine]
+    open_worker: Callable[[], Engine] | None = None
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+def _asked(folder: Path, manifest: Manifest, runtime: str, serial: str | None) -> list[_Place]:
+    """The artifacts that are meant by one runtime's or place's name."""
+    elsewhere = runtime in (ARM64, DEVICE)
+    artifacts = [a for a in manifest.artifacts if elsewhere or a.runtime == runtime]
+    if not artifacts:
+        have = ", ".join(artifact.runtime for artifact in manifest.artifacts)
+        raise SpecError(
+            f"{folder.absolute().name} has no {runtime} artifact", hint=f"It has: {have}."
+        )
+    if runtime == ARM64:
+        return [
+            _Place(a, words, words, partial(EmulatedEngine, folder, manifest, a))
+            for a in artifacts
+            for words in [f"{ARM64} {a.runtime}"]
+        ]
+    if runtime == DEVICE:
+        from edgekit.scoring import on_device
+
+        phone = on_device.choose(artifacts, serial)
+        return [
+            _Place(
+                a,
+                f"{DEVICE} {a.runtime}",
+                f"{DEVICE} {a.runtime} {phone.build}",
+                on_device.opener(folder, manifest, a, phone),
+                details={"phone": phone.facts},
             )
-    return found
+            for a in artifacts
+        ]
+    return [
+        _Place(
+            a,
+            runtime,
+            runtime,
+            partial(engines.of_artifact, folder, manifest, runtime),
+            partial(WorkerEngine, folder, runtime),
+        )
+        for a in artifacts
+    ]
 
 
 def named_apart(contestants: Sequence[Contestant]) -> list[Contestant]:
@@ -185,20 +172,6 @@ def named_apart(contestants: Sequence[Contestant]) -> list[Contestant]:
         replace(one, name=f"{one.name} ({number})") if names.count(one.name) > 1 else one
         for one, number in zip(contestants, counted, strict=True)
     ]
-
-
-def run_timed(engine: Engine, batch: Sequence[Inputs]) -> tuple[list[Floats], float]:
-    """Outputs, and the seconds that they took."""
-    began = time.perf_counter()
-    found = engine.run(batch)
-    return found, time.perf_counter() - began
-
-
-def _open(folder: Path, manifest: Manifest, artifact: ArtifactInfo, emulated: bool) -> Engine:
-    if emulated:
-        return EmulatedEngine(folder, manifest, artifact)
-    session = open_artifact(folder, manifest, artifact.runtime)
-    return SessionEngine(session, manifest.signature.outputs[0].name)
 
 
 def _details(manifest: Manifest, artifact: ArtifactInfo) -> dict[str, Any]:

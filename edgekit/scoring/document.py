@@ -37,6 +37,7 @@ class Standing:
         metrics: figures over marks, the main one first.
         kept: its journal in numbers.
         seconds: of the whole pass here, and of the model alone; None where not measured.
+        workers: that answered at the same time, each on one thread where there are several.
         robustness: figures on harmed rows.
         flips: how answers differ from the first one's, and examples.
     """
@@ -47,6 +48,7 @@ class Standing:
     kept: Kept
     seconds: float | None = None
     model_seconds: float | None = None
+    workers: int = 1
     robustness: list[dict[str, Any]] = field(default_factory=list)
     flips: dict[str, Any] = field(default_factory=dict)
 
@@ -164,6 +166,7 @@ class Board:
             "latency_ms": _latency(standing.kept.milliseconds[self.scored]),
             "seconds": standing.seconds,
             "model_seconds": standing.model_seconds,
+            "workers": standing.workers,
             "left_out": _rows(standing.kept.status == LEFT_OUT),
             "not_finite": _rows(standing.kept.status == NOT_FINITE),
             "slices": parts,
@@ -190,6 +193,10 @@ class Board:
         tokenizers = {standing.facts.get("tokenizer") for standing in self.standings}
         if len(tokenizers) > 1:
             found.append("the contestants have different tokenizers: they read different tokens")
+        if (workers := max(standing.workers for standing in self.standings)) > 1:
+            found.append(
+                f"{workers} rows were asked at a time, each on one thread, while ms a row was taken"
+            )
         if int(self.scored.sum()) < 100:
             found.append("fewer than 100 rows: intervals are wide and themselves rough")
         return found
@@ -200,8 +207,8 @@ def standing(
     fields: tuple[str, ...],
     metrics: tuple[Metric, ...],
     kept: Kept,
-    seconds: float,
-    resumed: int,
+    seconds: float | None,
+    workers: int = 1,
 ) -> Standing:
     """A contestant that has answered everything.
 
@@ -210,8 +217,8 @@ def standing(
         fields: names of the numbers in its marks.
         metrics: over them.
         kept: its answers.
-        seconds: of this run.
-        resumed: rows that an earlier run had answered; then the time is not of the whole.
+        seconds: of the whole pass; None where an earlier run had answered some of it.
+        workers: that answered at the same time.
     """
     facts = {
         "name": contestant.name,
@@ -225,9 +232,9 @@ def standing(
         "details": contestant.details,
     }
     spent = kept.milliseconds[np.isfinite(kept.milliseconds)]
-    timed = resumed == 0 and len(spent) > 0
+    timed = seconds is not None and len(spent) > 0
     model = float(spent.sum() / 1e3) if timed else None
-    return Standing(facts, fields, metrics, kept, seconds if timed else None, model)
+    return Standing(facts, fields, metrics, kept, seconds if timed else None, model, workers)
 
 
 def environment() -> dict[str, Any]:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -16,15 +13,20 @@ from pathlib import Path
 from edgekit import columns
 from edgekit.columns import Row
 from edgekit.errors import InputRefused, SpecError
-from edgekit.scoring import document, flips, journal, kinds, perturb
-from edgekit.scoring.contestants import Contestant, Engine
+from edgekit.scoring import document, flips, journal, kinds, perturb, workers
+from edgekit.scoring.contestants import Contestant
+from edgekit.scoring.corpus import Corpus
+from edgekit.scoring.corpus import read as read_corpus
 from edgekit.scoring.document import Board, Standing
-from edgekit.scoring.session import check, score
+from edgekit.scoring.embedding import embedded
+from edgekit.scoring.engines import Engine
+from edgekit.scoring.session import check, score, unread
 from edgekit.scoring.slices import Slices, column_names
 from edgekit.stages import Progress, ProgressCallback
 
 _FORMAT = 1
 _TOLD_EVERY = 5.0
+_VECTORS = ".vectors"
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class Options:
         robustness: rows that are asked again with each kind of harm; 0 for none.
         flips: examples to give of answers that changed.
         seed: of resampling and harm.
+        workers: that ask at the same time; as many as are worth it when None.
     """
 
     limit: int | None = None
@@ -44,6 +47,7 @@ class Options:
     robustness: int = 0
     flips: int = 0
     seed: int = 0
+    workers: int | None = None
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,7 @@ class _Data:
     rows: int
     digest: str
     slices: Slices
+    corpus: Corpus | None = None
 
 
 def evaluate(
@@ -62,6 +67,7 @@ def evaluate(
     path: Path,
     options: Options,
     *,
+    corpus: Path | None = None,
     work: Path | None = None,
     baseline: tuple[str, Standing] | None = None,
     progress: ProgressCallback | None = None,
@@ -72,6 +78,7 @@ def evaluate(
         contestants: of one task; the first is what the others are held against.
         path: a ``.jsonl``, ``.csv`` or ``.tsv`` file.
         options: how.
+        corpus: a file of texts that the rows of ``path`` search in.
         work: folder for answers as they come; another run with the same folder goes on from there.
             A temporary one when None.
         baseline: the digest of an earlier run's data, and its standing: it becomes the first.
@@ -84,13 +91,13 @@ def evaluate(
     """
     _refuse_mixed(contestants)
     clock = _Clock(progress, len(contestants) + bool(options.robustness) + 1)
-    data = _read(contestants, path, options, clock)
+    data = _read(contestants, path, options, clock, corpus)
     if baseline is not None and baseline[0] != data.digest:
         raise SpecError(
             "the baseline was made with other data",
             hint=f"Score it again on {path.name} with the same --limit.",
         )
-    with _folder(work) as folder:
+    with journal.folder(work) as folder:
         standings = [] if baseline is None else [baseline[1]]
         files = []
         for at, contestant in enumerate(contestants):
@@ -111,12 +118,14 @@ def evaluate(
                 f"no row of {path.name} could be scored: {board.why_not()}",
                 hint="Shorten the texts, or export with a larger --max-length.",
             )
+        if data.corpus is not None:
+            board.remarks += _unread(contestants, data.corpus, files)
         if baseline is None and len(files) > 1:
             answers = [partial(journal.entries, file) for file in files]
             flips.note(board, answers, partial(_texts, data, options.limit), options.flips)
         if options.robustness:
             clock.stage("robustness", len(contestants))
-            _robustness(board, contestants, data, options, clock)
+            _robustness(board, contestants, data, options, clock, files)
     clock.stage("intervals", len(contestants) + bool(options.robustness))
     for standing in board.standings:
         board.estimates(standing)
@@ -139,33 +148,53 @@ def _refuse_mixed(contestants: Sequence[Contestant]) -> None:
             )
 
 
-def _read(contestants: Sequence[Contestant], path: Path, options: Options, clock: _Clock) -> _Data:
+def _read(
+    contestants: Sequence[Contestant],
+    path: Path,
+    options: Options,
+    clock: _Clock,
+    corpus: Path | None,
+) -> _Data:
     """Read everything once: a malformed last row is told now, not after an hour."""
     first, asked = columns.first(path), contestants[0]
     kind = kinds.chosen(asked.task, asked.problem, first)
-    slices, count = Slices(column_names(first, options.slices)), 0
     clock.stage("reading", 0)
+    searched = None
+    if corpus is not None:
+        if not getattr(kind, "SEARCHES", False):
+            raise SpecError(
+                f"{path.name} has {kinds.kind_name(kind)} rows, which search in no corpus",
+                hint="Leave --corpus out, or give rows with the columns query and relevant.",
+            )
+        searched = read_corpus(corpus)
+    slices, count = Slices(column_names(first, options.slices)), 0
+    who = unread(asked, searched)
     for row in columns.read(path, options.limit):
-        check(asked, kind, row)
+        check(who, kind, row)
         slices.add(row, kind.texts(row))
         count += 1
-    return _Data(path, kind, count, columns.fingerprint(path, options.limit), slices)
+    digest = columns.fingerprint(path, options.limit)
+    if searched is not None:
+        digest = journal.key_of(digest, searched.digest)
+    return _Data(path, kind, count, digest, slices, searched)
 
 
 def _stand(
     contestant: Contestant, data: _Data, file: Path, options: Options, clock: _Clock
 ) -> Standing:
     """All of one contestant's answers, those of an earlier run included."""
-    words = [_FORMAT, contestant.identity, data.digest, kinds.kind_name(data.kind)]
-    key = hashlib.sha256(json.dumps(words).encode()).hexdigest()
-    kept = journal.Journal(file, key)
-    resumed, seconds = kept.done, 0.0
+    about = (contestant.identity, data.digest, kinds.kind_name(data.kind))
+    kept = journal.Journal(file, journal.key_of(_FORMAT, *about))
+    resumed, seconds, at_once = kept.done, 0.0, 1
     try:
         if kept.done < data.rows:
             rows = islice(columns.read(data.path, options.limit), kept.done, None)
-            with opened(contestant) as engine:
-                began = clock.restart()
-                for entry in score(contestant, engine, data.kind, rows):
+            left = data.rows - kept.done + (data.corpus.count if data.corpus else 0)
+            wanted = workers.count(left, contestant.bytes, options.workers)
+            with opened(contestant, wanted) as engines:
+                searched = _searched(contestant, engines, data, file, clock)
+                began, at_once = clock.restart(), len(engines)
+                for entry in score(contestant, engines, data.kind.score, rows, searched):
                     kept.add(entry)
                     clock.rows(kept.done - resumed, kept.done, data.rows)
                 seconds = time.monotonic() - began
@@ -173,20 +202,56 @@ def _stand(
         kept.close()
     context = contestant.encoder.context
     fields = data.kind.fields(context)
-    found = journal.numbers(journal.entries(file), len(fields))
+    found = journal.numbers(journal.entries(file), len(fields), data.rows)
     return document.standing(
-        contestant, fields, data.kind.metrics(context), found, seconds, resumed
+        contestant,
+        fields,
+        data.kind.metrics(context),
+        found,
+        None if resumed else seconds,
+        at_once,
     )
 
 
+def _searched(
+    contestant: Contestant, engines: Sequence[Engine], data: _Data, file: Path, clock: _Clock
+) -> Corpus | None:
+    """What the rows search in, with this contestant's vectors."""
+    if data.corpus is None:
+        return None
+    count = data.corpus.count
+    clock.restart()
+
+    def told(now: int, done: int) -> None:
+        clock.rows(now, done, count, "texts of the corpus")
+
+    return embedded(contestant, engines, data.corpus, file.with_suffix(_VECTORS), told)
+
+
+def _unread(
+    contestants: Sequence[Contestant], corpus: Corpus, files: Sequence[Path]
+) -> Iterator[str]:
+    """What a reader must know of the corpus."""
+    yield f"searched in all {corpus.count} texts of {corpus.path.name}"
+    for contestant, file in zip(contestants, files, strict=True):
+        if lost := replace(corpus, vectors=file.with_suffix(_VECTORS)).unread():
+            yield f"{contestant.name}: {lost} of them are too long for it, and never found"
+
+
 @contextmanager
-def opened(contestant: Contestant) -> Iterator[Engine]:
-    """A contestant's engine, released at the end."""
-    engine = contestant.open()
+def opened(contestant: Contestant, wanted: int = 1) -> Iterator[list[Engine]]:
+    """A contestant's engines, released at the end: ``wanted`` where it can have several."""
+    engines: list[Engine] = []
     try:
-        yield engine
+        if contestant.open_worker is None or wanted == 1:
+            engines.append(contestant.open())
+        else:
+            while len(engines) < wanted:
+                engines.append(contestant.open_worker())
+        yield engines
     finally:
-        engine.close()
+        for engine in engines:
+            engine.close()
 
 
 def _texts(data: _Data, limit: int | None, numbers: Sequence[int]) -> dict[int, str]:
@@ -207,6 +272,7 @@ def _robustness(
     data: _Data,
     options: Options,
     clock: _Clock,
+    files: Sequence[Path],
 ) -> None:
     """Ask the first rows again, harmed; they are few enough to hold."""
     if not data.kind.PERTURBED:
@@ -215,26 +281,20 @@ def _robustness(
         )
         return
     limit = min(options.robustness, data.rows)
-    for contestant, standing in zip(contestants, board.standings[-len(contestants) :], strict=True):
-        with opened(contestant) as engine:
+    standings = board.standings[-len(contestants) :]
+    for contestant, standing, file in zip(contestants, standings, files, strict=True):
+        harmed = limit * len(perturb.HARMS)
+        wanted = workers.count(harmed, contestant.bytes, options.workers)
+        with opened(contestant, wanted) as engines:
+            searched = _searched(contestant, engines, data, file, clock)
             for harm in perturb.HARMS:
                 rows: Iterator[Row] = (
                     perturb.perturbed(row, data.kind.PERTURBED, harm, options.seed)
                     for row in columns.read(data.path, limit)
                 )
-                found = list(score(contestant, engine, data.kind, rows))
+                found = list(score(contestant, engines, data.kind.score, rows, searched))
                 standing.robustness.append(board.harmed(standing, harm, found))
                 clock.note(f"{contestant.name}: {harm}")
-
-
-@contextmanager
-def _folder(work: Path | None) -> Iterator[Path]:
-    if work is not None:
-        journal.make_folder(work)
-        yield work
-        return
-    with tempfile.TemporaryDirectory(prefix="edgekit-eval-") as name:
-        yield Path(name)
 
 
 class _Clock:
@@ -256,14 +316,14 @@ class _Clock:
         self._stage_began = self._told = time.monotonic()
         return self._stage_began
 
-    def rows(self, now: int, done: int, total: int) -> None:
+    def rows(self, now: int, done: int, total: int, what: str = "rows") -> None:
         moment = time.monotonic()
         if moment - self._told < _TOLD_EVERY:
             return
         self._told = moment
         each = (moment - self._stage_began) / now
         later = max(self._total - self._index - 1, 0) * total * each
-        self._send((total - done) * each + later, f"{done} of {total} rows")
+        self._send((total - done) * each + later, f"{done} of {total} {what}")
 
     def note(self, text: str) -> None:
         self._send(None, text)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-from array import array
+import tempfile
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -18,7 +20,7 @@ from edgekit.scoring.kinds import Mark
 from edgekit.scoring.metrics import Matrix
 
 FINE, LEFT_OUT, NOT_FINITE = range(3)
-_LONGEST_SHOWN = 200
+_LONGEST_SHOWN = 2000
 _FLUSHED = 64
 
 
@@ -41,11 +43,15 @@ class Entry:
     reason: str = ""
 
 
-class Journal:
-    """One contestant's entries in order of the rows."""
+class Lines:
+    """JSON lines that are kept from one run to the next, below a line that says whose they are.
+
+    Attributes:
+        done: lines that are there.
+    """
 
     def __init__(self, path: Path, key: str) -> None:
-        """Open for more; a journal with another key, or none, begins anew.
+        """Open for more; a file with another key, or none, begins anew.
 
         Args:
             path: the file.
@@ -56,11 +62,61 @@ class Journal:
         """
         self._path = path
         with as_write_errors(path):
-            self.done = self._resumed(key)
+            self.done = _resumed(path, key)
             self._file: IO[str] = path.open("a", encoding="utf-8")
             if not self.done and path.stat().st_size == 0:
                 self._file.write(json.dumps({"key": key}) + "\n")
         self._since = 0
+
+    def add(self, data: Any) -> None:
+        """Write one line.
+
+        Raises:
+            CannotWrite, StorageFull: it cannot be written.
+        """
+        with as_write_errors(self._path):
+            self._file.write(json.dumps(data) + "\n")
+            self._since += 1
+            if self._since >= _FLUSHED:
+                self.flush()
+        self.done += 1
+
+    def flush(self) -> None:
+        """Give what is buffered to the system: a kill does not take it any more."""
+        with as_write_errors(self._path):
+            self._file.flush()
+            self._since = 0
+
+    def close(self) -> None:
+        """Write what is buffered."""
+        with as_write_errors(self._path):
+            self._file.close()
+
+
+def lines(path: Path) -> Iterator[Any]:
+    """What ``Lines`` wrote."""
+    with path.open(encoding="utf-8") as file:
+        next(file)
+        for line in file:
+            yield json.loads(line)
+
+
+def key_of(*words: Any) -> str:
+    """A digest of who is asked what, from JSON-able words."""
+    return hashlib.sha256(json.dumps(words).encode()).hexdigest()
+
+
+class Journal:
+    """One contestant's entries in order of the rows."""
+
+    def __init__(self, path: Path, key: str) -> None:
+        """As of ``Lines``."""
+        self._lines = Lines(path, key)
+
+    @property
+    def done(self) -> int:
+        """Entries that are there."""
+        return self._lines.done
 
     def add(self, entry: Entry) -> None:
         """Write one entry.
@@ -74,49 +130,44 @@ class Journal:
         if mark is not None:
             shown, wanted = mark.shown[:_LONGEST_SHOWN], mark.wanted[:_LONGEST_SHOWN]
             data += [list(mark.numbers), shown, wanted, mark.right]
-        with as_write_errors(self._path):
-            self._file.write(json.dumps(data) + "\n")
-            self._since += 1
-            if self._since >= _FLUSHED:
-                self._file.flush()
-                self._since = 0
-        self.done += 1
+        self._lines.add(data)
+
+    def flush(self) -> None:
+        """As of ``Lines``."""
+        self._lines.flush()
 
     def close(self) -> None:
-        """Write what is buffered."""
-        with as_write_errors(self._path):
-            self._file.close()
+        """As of ``Lines``."""
+        self._lines.close()
 
-    def _resumed(self, key: str) -> int:
-        """Entries of an earlier run; a last line that is not whole is cut off."""
-        if not self._path.is_file():
+
+def _resumed(path: Path, key: str) -> int:
+    """Lines of an earlier run; a last line that is not whole is cut off."""
+    if not path.is_file():
+        return 0
+    with path.open("rb+") as file:
+        head = file.readline()
+        try:
+            same = head.endswith(b"\n") and json.loads(head) == {"key": key}
+        except ValueError:
+            same = False
+        if not same:
+            file.truncate(0)
             return 0
-        with self._path.open("rb+") as file:
-            head = file.readline()
-            try:
-                same = head.endswith(b"\n") and json.loads(head) == {"key": key}
-            except ValueError:
-                same = False
-            if not same:
-                file.truncate(0)
-                return 0
-            count, end = 0, file.tell()
-            for line in file:
-                if not line.endswith(b"\n"):
-                    break
-                count, end = count + 1, end + len(line)
-            file.truncate(end)
-        return count
+        count, end = 0, file.tell()
+        for line in file:
+            if not line.endswith(b"\n"):
+                break
+            count, end = count + 1, end + len(line)
+        file.truncate(end)
+    return count
 
 
 def entries(path: Path) -> Iterator[Entry]:
     """What a closed journal holds."""
-    with path.open(encoding="utf-8") as file:
-        next(file)
-        for line in file:
-            row, status, ms, reason, *rest = json.loads(line)
-            mark = Mark(tuple(rest[0]), *rest[1:]) if rest else None
-            yield Entry(row, status, float("nan") if ms is None else ms, mark, reason)
+    for row, status, ms, reason, *rest in lines(path):
+        mark = Mark(tuple(rest[0]), *rest[1:]) if rest else None
+        yield Entry(row, status, float("nan") if ms is None else ms, mark, reason)
 
 
 @dataclass(frozen=True)
@@ -136,30 +187,37 @@ class Kept:
     milliseconds: NDArray[np.float64]
 
 
-def numbers(found: Iterable[Entry], width: int) -> Kept:
-    """The numbers of entries, in their order; ``width`` in a mark."""
-    marks, times = array("d"), array("d")
-    status, right = array("b"), array("b")
-    blank = (float("nan"),) * width
-    for entry in found:
-        marks.extend(blank if entry.mark is None else entry.mark.numbers)
-        known = entry.mark is not None and entry.mark.right is not None
-        right.append(int(bool(entry.mark.right)) if known and entry.mark is not None else -1)
-        status.append(entry.status)
-        times.append(entry.milliseconds)
-    return Kept(
-        np.array(marks, dtype=np.float64).reshape(-1, width),
-        np.array(status, dtype=np.int8),
-        np.array(right, dtype=np.int8),
-        np.array(times, dtype=np.float64),
+def numbers(found: Iterable[Entry], width: int, count: int) -> Kept:
+    """The numbers of ``count`` entries, in their order; ``width`` in a mark.
+
+    Bytes and no objects: what a row takes here decides how many rows fit into the memory.
+    """
+    kept = Kept(
+        np.full((count, width), np.nan),
+        np.empty(count, dtype=np.int8),
+        np.full(count, -1, dtype=np.int8),
+        np.empty(count),
     )
+    for at, entry in enumerate(found):
+        kept.status[at], kept.milliseconds[at] = entry.status, entry.milliseconds
+        if entry.mark is not None:
+            kept.marks[at] = entry.mark.numbers
+            if entry.mark.right is not None:
+                kept.right[at] = entry.mark.right
+    return kept
 
 
-def make_folder(folder: Path) -> None:
-    """Make the folder for journals.
+@contextmanager
+def folder(work: Path | None) -> Iterator[Path]:
+    """The folder for journals: ``work``, which stays, or a temporary one.
 
     Raises:
         CannotWrite, StorageFull: it cannot be made.
     """
-    with as_write_errors(folder):
-        os.makedirs(folder, exist_ok=True)
+    if work is None:
+        with tempfile.TemporaryDirectory(prefix="edgekit-eval-") as name:
+            yield Path(name)
+        return
+    with as_write_errors(work):
+        os.makedirs(work, exist_ok=True)
+    yield work

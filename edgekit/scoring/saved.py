@@ -146,7 +146,7 @@ def standing(path: Path, beside: Contestant) -> tuple[str, Standing]:
 
 _FIGURES = frozenset(
     {"figures", "marks", "fields", "slices", "worst_slice", "robustness", "flips", "left_out"}
-    | {"not_finite", "latency_ms", "seconds", "model_seconds"}
+    | {"not_finite", "latency_ms", "seconds", "model_seconds", "workers"}
 )
 
 

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import math
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import islice
+from queue import SimpleQueue
+from typing import NoReturn, cast
 
 import numpy as np
 
 from edgekit.columns import Row
 from edgekit.errors import TextRefused
 from edgekit.runtime import Floats
-from edgekit.runtime.encode import Inputs
-from edgekit.scoring.contestants import Contestant, Engine, run_timed
+from edgekit.runtime.encode import Encoder, Inputs
+from edgekit.scoring.contestants import Contestant
+from edgekit.scoring.corpus import Corpus
+from edgekit.scoring.engines import Answers, Engine
 from edgekit.scoring.journal import FINE, LEFT_OUT, NOT_FINITE, Entry
 from edgekit.scoring.kinds import Asked, Kind, Mark, Scoring
-from edgekit.tasks import task
+from edgekit.tasks import Context, task
 
+Ask = Callable[[Row, Asked], Scoring]
 TOO_LONG = "too long"
+# Rows for each engine that wait for an earlier one at the most.
+_WINDOW = 16
 
 
 @dataclass
@@ -29,6 +39,18 @@ class _Row:
     inputs: Inputs | None = None
     entry: Entry | None = None
     seconds: float = 0.0
+
+    @property
+    def wanted(self) -> Inputs:
+        """What it asks now."""
+        assert self.inputs is not None
+        return self.inputs
+
+    @property
+    def ended(self) -> Entry:
+        """How it ended."""
+        assert self.entry is not None
+        return self.entry
 
     def begin(self) -> None:
         self._advance(lambda: next(self.scoring))
@@ -47,8 +69,7 @@ class _Row:
         except StopIteration as done:
             mark: Mark = done.value
             # A figure of finite outputs that is none itself would poison every sum.
-            finite = all(np.isfinite(number) for number in mark.numbers)
-            if finite:
+            if np.isfinite(mark.numbers).all():
                 self._end(FINE, mark=mark)
             else:
                 self._end(NOT_FINITE, reason="not finite")
@@ -61,51 +82,139 @@ class _Row:
         self.entry = Entry(self.number, status, self.seconds * 1e3, mark, reason)
 
 
-def asked(contestant: Contestant) -> Asked:
+def asked(contestant: Contestant, corpus: Corpus | None = None) -> Asked:
     """A contestant as a scoring generator sees it."""
-    return Asked(task(contestant.task), contestant.encoder)
+    return Asked(task(contestant.task), contestant.encoder, corpus)
 
 
 def score(
-    contestant: Contestant, engine: Engine, kind: Kind, rows: Iterable[Row]
+    contestant: Contestant,
+    engines: Sequence[Engine],
+    ask: Ask,
+    rows: Iterable[Row],
+    corpus: Corpus | None = None,
 ) -> Iterator[Entry]:
     """Each row's outcome, in order.
 
     Args:
         contestant: who is asked.
-        engine: what answers, opened from it.
-        kind: of the data.
-        rows: the data; no more of them is held than go in one call.
+        engines: what answers, opened from it; several are asked at the same time.
+        ask: what is asked for a row: a kind's ``score``.
+        rows: the data; no more of them is held than are asked at a time.
+        corpus: what the rows search in, with this contestant's vectors.
 
     Raises:
         InputRefused: a row is malformed.
     """
-    who = asked(contestant)
-    stream = iter(rows)
-    while batch := [_Row(r.number, kind.score(r, who)) for r in islice(stream, engine.together)]:
+    who = asked(contestant, corpus)
+    begun = (_Row(row.number, ask(row, who)) for row in rows)
+    return _one_engine(engines[0], begun) if len(engines) == 1 else _several(engines, begun)
+
+
+def _one_engine(engine: Engine, rows: Iterator[_Row]) -> Iterator[Entry]:
+    while batch := list(islice(rows, engine.together)):
         for row in batch:
             row.begin()
         while waiting := [row for row in batch if row.inputs is not None]:
-            wanted = [row.inputs for row in waiting if row.inputs is not None]
-            outputs, seconds = run_timed(engine, wanted)
-            each = seconds / len(waiting) if engine.timed else float("nan")
+            outputs, seconds = engine.run([row.wanted for row in waiting])
+            each = math.nan if seconds is None else seconds / len(waiting)
             for row, output in zip(waiting, outputs, strict=True):
                 row.send(output, each)
-        for row in batch:
-            assert row.entry is not None
-            yield row.entry
+        yield from (row.ended for row in batch)
 
 
-def check(contestant: Contestant, kind: Kind, row: Row) -> None:
-    """Read one row as ``score`` will, without an answer.
+def _several(engines: Sequence[Engine], rows: Iterator[_Row]) -> Iterator[Entry]:
+    """Texts are read and answers judged here, one at a time; only the engines work at once."""
+    with ThreadPoolExecutor(len(engines)) as pool:
+        asking = _Asking(engines, pool)
+        window: deque[_Row] = deque()
+        try:
+            while True:
+                while asking.has_room and len(window) < _WINDOW * len(engines):
+                    if (row := next(rows, None)) is None:
+                        break
+                    row.begin()
+                    window.append(row)
+                    asking.ask(row)
+                while window and window[0].entry is not None:
+                    yield window.popleft().ended
+                if not window:
+                    return
+                asking.take()
+        finally:
+            asking.stop()
+
+
+class _Asking:
+    """Rows that wait for an engine, or for its answer."""
+
+    def __init__(self, engines: Sequence[Engine], pool: ThreadPoolExecutor) -> None:
+        self._pool, self._count = pool, len(engines)
+        self._idle: SimpleQueue[Engine] = SimpleQueue()
+        for engine in engines:
+            self._idle.put(engine)
+        self._running: dict[Future[Answers], _Row] = {}
+
+    @property
+    def has_room(self) -> bool:
+        """Some rows wait for an engine, so that no engine waits for a row."""
+        return len(self._running) < 2 * self._count
+
+    def ask(self, row: _Row) -> None:
+        if row.inputs is not None:
+            self._running[self._pool.submit(self._run, row.wanted)] = row
+
+    def take(self) -> None:
+        """Wait for an answer, and ask what follows from it."""
+        for done in wait(self._running, return_when=FIRST_COMPLETED).done:
+            row = self._running.pop(done)
+            outputs, seconds = done.result()
+            row.send(outputs[0], math.nan if seconds is None else seconds)
+            self.ask(row)
+
+    def stop(self) -> None:
+        for future in self._running:
+            future.cancel()
+
+    def _run(self, inputs: Inputs) -> Answers:
+        engine = self._idle.get()
+        try:
+            return engine.run([inputs])
+        finally:
+            self._idle.put(engine)
+
+
+def unread(contestant: Contestant, corpus: Corpus | None = None) -> Asked:
+    """A contestant that reads no text: what is wrong with a row shows before that."""
+    encoder = cast(Encoder, _Unread(contestant.encoder.context))
+    return Asked(task(contestant.task), encoder, corpus)
+
+
+def check(who: Asked, kind: Kind, row: Row) -> None:
+    """Look at one row as ``score`` will, without a token and without an answer.
+
+    Args:
+        who: given by ``unread``.
+        kind: of the data.
+        row: which.
 
     Raises:
         InputRefused: it is malformed.
     """
-    scoring = kind.score(row, asked(contestant))
+    scoring = kind.score(row, who)
     try:
         next(scoring)
     except (TextRefused, StopIteration):
-        return  # counted when it is scored
+        return  # it gets as far as the tokenizer; a text that is too long is counted when scored
     finally:
         scoring.close()
+
+
+@dataclass(frozen=True)
+class _Unread:
+    """Stands for an encoder, and refuses every text."""
+
+    context: Context
+
+    def passes(self, text: str, pair: str | None = None, *, windows: bool = False) -> NoReturn:
+        raise TextRefused("not read")

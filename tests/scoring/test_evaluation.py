@@ -50,19 +50,22 @@ class Lying:
 
     def __init__(self, inner: Any, change: Callable[[Any], Any]) -> None:
         self._inner, self._change = inner, change
-        self.together, self.timed = inner.together, inner.timed
+        self.together = inner.together
         self.asked = 0
 
-    def run(self, batch: Sequence[Inputs]) -> list[Any]:
+    def run(self, batch: Sequence[Inputs]) -> Any:
         self.asked += len(batch)
-        return [self._change(output) for output in self._inner.run(batch)]
+        outputs, seconds = self._inner.run(batch)
+        return [self._change(output) for output in outputs], seconds
 
     def close(self) -> None:
         self._inner.close()
 
 
 def changed(one: Contestant, name: str, change: Callable[[Any], Any]) -> Contestant:
-    return replace(one, name=name, identity=name, open=lambda: Lying(one.open(), change))
+    return replace(
+        one, name=name, identity=name, open=lambda: Lying(one.open(), change), open_worker=None
+    )
 
 
 def figures(found: dict[str, Any], at: int = 0) -> dict[str, Any]:
@@ -205,7 +208,7 @@ def test_a_stopped_run_goes_on_from_where_it_was(
             engines.append(Lying(classifier.open(), count))
             return engines[-1]
 
-        return replace(classifier, open=engine)
+        return replace(classifier, open=engine, open_worker=None)
 
     with pytest.raises(KeyboardInterrupt):
         scoring.evaluate([stopping(10)], labelled, Options(), work=tmp_path)
@@ -308,7 +311,9 @@ def test_memory_does_not_grow_with_the_file(classifier: Contestant, tmp_path: Pa
             from edgekit.scoring.session import score
 
             kind = kinds.kind("classification")
-            for entry in score(replace(classifier, open=constant), Constant(), kind, rows_of):
+            for entry in score(
+                replace(classifier, open=constant), [Constant()], kind.score, rows_of
+            ):
                 kept.add(entry)
             peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
@@ -318,10 +323,10 @@ def test_memory_does_not_grow_with_the_file(classifier: Contestant, tmp_path: Pa
 class Constant:
     """An engine that costs nothing."""
 
-    together, timed = 1, True
+    together = 1
 
-    def run(self, batch: Sequence[Inputs]) -> list[Any]:
-        return [np.array([[0.1, 0.5, 0.2]], dtype=np.float32) for _ in batch]
+    def run(self, batch: Sequence[Inputs]) -> Any:
+        return [np.array([[0.1, 0.5, 0.2]], dtype=np.float32) for _ in batch], 0.0
 
     def close(self) -> None:
         pass

@@ -17,9 +17,9 @@ from edgekit.bundle.manifest import (
     TensorSpec,
     TokenizerInfo,
 )
-from edgekit.runtime import Floats
 from edgekit.runtime.encode import Encoder, Inputs
 from edgekit.scoring.contestants import EAGER, Contestant
+from edgekit.scoring.engines import Answers, clocked
 from edgekit_converters import describe
 from edgekit_converters.evaluate.ladder import run
 from edgekit_converters.job import Job
@@ -33,15 +33,14 @@ _TARGET = "android-arm64"
 
 class _Engine:
     together = 1
-    timed = True
 
     def __init__(self, module: nn.Module) -> None:
         self._module = module
 
-    def run(self, batch: Sequence[Inputs]) -> list[Floats]:
+    def run(self, batch: Sequence[Inputs]) -> Answers:
         """One forward pass for each."""
         with one_thread():
-            return [run(self._module, inputs) for inputs in batch]
+            return clocked(lambda inputs: run(self._module, inputs), batch)
 
     def close(self) -> None:
         """Nothing is held that Python does not release."""
@@ -86,6 +85,8 @@ def contestant(
         identity=f"{EAGER} {job.task} {job.loaded.weights_sha256} {job.loaded.max_length}",
         tokenizer=sha256_file(source.folder / "tokenizer.json"),
         open=partial(_Engine, module),
+        # Threads share the weights; PyTorch lets go of Python while it computes.
+        open_worker=partial(_Engine, module),
         bytes=sum(p.numel() * p.element_size() for p in module.parameters()),
         details={"base_model": source.id, "max_length": job.loaded.max_length},
     )

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from edgekit.errors import CheckFailed
-from edgekit.scoring import flips
+from edgekit.scoring import flips, journal
 from edgekit.scoring.document import Board, Standing
 from edgekit.scoring.journal import FINE, Entry, numbers
 from edgekit.scoring.kinds import Mark
@@ -27,6 +27,7 @@ from edgekit.stages import Progress, ProgressCallback
 from edgekit_converters.quiet import quiet
 from edgekit_converters.scoring import suites
 from edgekit_converters.scoring.language_model import ArtifactModel, Told
+from edgekit_converters.scoring.remembered import Remembered
 
 # Of the metrics that are made from the likelihood of whole texts.
 _ROLLING = {
@@ -82,6 +83,7 @@ def run(
     data_dir: Path | None,
     options: Options,
     progress: ProgressCallback | None = None,
+    work: Path | None = None,
 ) -> dict[str, Board]:
     """Every suite's board.
 
@@ -91,14 +93,23 @@ def run(
         data_dir: copies of their data; from the hub when None.
         options: how.
         progress: told how far it is.
+        work: folder for answers as they come; another run with the same folder goes on from there.
 
     Raises:
         SpecError, InputMissing, InputRefused: see ``suites.tasks``.
+        CannotWrite, StorageFull: answers cannot be kept.
+        CheckFailed: logits are not finite numbers.
     """
-    with quiet(), _silent():
+    with quiet(), _silent(), journal.folder(work) as folder:
         tasks = suites.tasks(names, data_dir, options.shots)
         found = [
-            _played(player, tasks, options, progress, at, len(players))
+            _played(
+                player,
+                tasks,
+                options,
+                _Clock(str(player.facts["name"]), at, len(players), progress),
+                folder / f"{at}.requests.jsonl",
+            )
             for at, player in enumerate(players)
         ]
     if progress is not None:
@@ -115,19 +126,22 @@ def run(
 
 
 def _played(
-    player: Player,
-    tasks: Mapping[str, Any],
-    options: Options,
-    progress: ProgressCallback | None,
-    index: int,
-    total: int,
+    player: Player, tasks: Mapping[str, Any], options: Options, clock: _Clock, file: Path
 ) -> tuple[dict[str, _Answers], tuple[float, float] | None, float]:
     """One contestant's answers by suite, its seconds (whole, model alone), and seconds so far."""
     from lm_eval import simple_evaluate
 
-    clock = _Clock(str(player.facts["name"]), index, total, progress)
-    model, close = player.open(clock.told)
+    name = str(player.facts["name"])
+    model, close = player.open(lambda done, total: None)
+
+    def check() -> None:
+        if isinstance(model, ArtifactModel):
+            refuse_not_finite(model.not_finite, name)
+
+    identity = f"{player.facts['identity']} {player.facts['tokenizer']}"
+    remembered = Remembered(file, identity, clock.told, check)
     try:
+        remembered.attach(model)
         found = simple_evaluate(
             model=model,
             tasks=list(tasks.values()),
@@ -141,12 +155,12 @@ def _played(
             torch_random_seed=options.seed,
             fewshot_random_seed=options.seed,
         )
-        seconds: tuple[float, float] | None = None
-        if isinstance(model, ArtifactModel):
-            seconds = model.seconds, model.model_seconds
-            refuse_not_finite(model.not_finite, str(player.facts["name"]))
     finally:
+        remembered.close()
         close()
+    seconds: tuple[float, float] | None = None
+    if isinstance(model, ArtifactModel) and not remembered.resumed:
+        seconds = model.seconds, model.model_seconds
     assert found is not None  # only other ranks of a distributed run get None
     answers = {name: _answers(found["samples"][name]) for name in tasks}
     return answers, seconds, clock.elapsed
@@ -236,7 +250,7 @@ def _standing(player: Player, answers: _Answers, seconds: tuple[float, float] | 
         facts=player.facts,
         fields=tuple(answers.names),
         metrics=_metrics(answers.names),
-        kept=numbers(answers.entries, len(answers.names)),
+        kept=numbers(answers.entries, len(answers.names), len(answers.entries)),
         seconds=None if seconds is None else seconds[0],
         model_seconds=None if seconds is None else seconds[1],
     )
@@ -267,7 +281,9 @@ class _Clock:
 
     def __init__(self, name: str, index: int, total: int, callback: ProgressCallback | None):
         self._name, self._index, self._total, self._callback = name, index, total, callback
-        self._began = self._last = self._asked = time.monotonic()
+        self._began = self._last = time.monotonic()
+        # When, and after how many requests, the clock of a kind of them began.
+        self._first: tuple[float, int] | None = None
         self._say(None, "")
 
     @property
@@ -276,11 +292,12 @@ class _Clock:
 
     def told(self, done: int, total: int) -> None:
         now = time.monotonic()
-        if done == 1:
-            self._asked = now
-        if now - self._last >= 5.0 and done > 1:
+        if self._first is None or done < self._first[1]:
+            self._first = now, done
+        began, before = self._first
+        if now - self._last >= 5.0 and done > before:
             self._last = now
-            each = (now - self._asked) / (done - 1)
+            each = (now - began) / (done - before)
             self._say((total - done) * each, f"{done} of {total} requests")
 
     def _say(self, remaining: float | None, note: str) -> None:

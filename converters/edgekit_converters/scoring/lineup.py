@@ -35,9 +35,10 @@ def lineup(
         Unsupported: a model that suites cannot ask.
         InputMissing, InputRefused, Unavailable, BundleCorrupt: a model cannot be read.
     """
-    if "arm64" in runtimes:
+    if elsewhere := {"arm64", "device"} & set(runtimes):
         raise SpecError(
-            "models that write texts are scored here only", hint="Leave arm64 out of --runtime."
+            "models that write texts are scored here only",
+            hint=f"Leave {' and '.join(sorted(elsewhere))} out of --runtime.",
         )
     found: list[Player] = []
     for model in models:

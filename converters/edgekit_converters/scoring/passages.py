@@ -14,9 +14,9 @@ from typing import Any
 from edgekit import columns
 from edgekit.columns import Row
 from edgekit.errors import InputRefused, SpecError
-from edgekit.scoring import flips
+from edgekit.scoring import flips, journal
 from edgekit.scoring.document import Board, Standing
-from edgekit.scoring.journal import FINE, LEFT_OUT, Entry, numbers
+from edgekit.scoring.journal import FINE, LEFT_OUT, Entry
 from edgekit.scoring.kinds import Mark
 from edgekit.scoring.metrics import Metric, perplexity, ratio_of
 from edgekit.scoring.slices import Slices, column_names
@@ -28,7 +28,9 @@ from edgekit_converters.scoring.players import TASK
 from edgekit_converters.scoring.replies import FIELDS, METRICS, judged
 from edgekit_converters.scoring.writers import Writer
 
-_TOGETHER = 32
+_FORMAT = "passages 1"
+# So many rows a kill can cost.
+_TOGETHER = 8
 _CHATS, _ANSWERS, _TEXTS = ("messages",), ("prompt", "completion"), ("text",)
 _PAIRS = ("source", "target")
 _MOST_TOKENS = 128
@@ -62,6 +64,7 @@ def run(
     options: Options,
     by: tuple[str, ...] = (),
     progress: ProgressCallback | None = None,
+    work: Path | None = None,
 ) -> Board:
     """Score decoders, or encoder-decoders, on a file.
 
@@ -74,8 +77,10 @@ def run(
         options: how; its ``shots`` are not used.
         by: columns to part the rows by.
         progress: told of every contestant and how far it is.
+        work: folder for answers as they come; another run with the same folder goes on from there.
 
     Raises:
+        CannotWrite, StorageFull: answers cannot be kept.
         InputRefused: the data is malformed.
         SpecError: decoders and encoder-decoders together.
         CheckFailed: logits are not finite numbers.
@@ -88,29 +93,23 @@ def run(
         )
     reading = _of_writers(columns.first(path)) if writes[0] else _chosen(columns.first(path))
     told = _read(path, reading, options.limit, by)
-    standings, answers = [], []
-    for at, player in enumerate(players):
-        say = partial(_say, progress, str(player.facts["name"]), at, len(players), told.count)
-        entries, seconds = _asked(player, path, reading, options.limit, say)
-        answers.append(entries)
-        standings.append(
-            Standing(
-                facts=player.facts,
-                fields=reading.fields,
-                metrics=reading.metrics,
-                kept=numbers(entries, len(reading.fields)),
-                seconds=None if seconds is None else seconds[0],
-                model_seconds=None if seconds is None else seconds[1],
+    with journal.folder(work) as folder:
+        files = [folder / f"{at}.jsonl" for at in range(len(players))]
+        standings = []
+        for at, (player, file) in enumerate(zip(players, files, strict=True)):
+            say = partial(_say, progress, str(player.facts["name"]), at, len(players), told.count)
+            standings.append(_stand(player, path, reading, told, file, options.limit, say))
+        board = Board(path.name, told.digest, reading.name, told.parts, standings, options.seed)
+        if not board.scored.any():
+            raise InputRefused(
+                f"no row of {path.name} could be scored: {board.why_not()}",
+                hint="Shorten the texts.",
             )
-        )
-    board = Board(path.name, told.digest, reading.name, told.parts, standings, options.seed)
-    if not board.scored.any():
-        raise InputRefused(
-            f"no row of {path.name} could be scored: {board.why_not()}", hint="Shorten the texts."
-        )
-    if len(players) > 1:
-        said = partial(_texts, path, reading, options.limit)
-        flips.note(board, [partial(iter, one) for one in answers], said, options.flips)
+        if len(players) > 1:
+            said = partial(_texts, path, reading, options.limit)
+            flips.note(
+                board, [partial(journal.entries, file) for file in files], said, options.flips
+            )
     if progress is not None:
         progress(Progress("done", len(players), len(players), 0.0, None))
     return board
@@ -146,26 +145,60 @@ def _read(path: Path, reading: _Reading, limit: int | None, by: tuple[str, ...])
     return told
 
 
-def _asked(
+def _stand(
     player: Player,
     path: Path,
     reading: _Reading,
+    told: _Told,
+    file: Path,
     limit: int | None,
-    say: Callable[[int, float], None],
-) -> tuple[list[Entry], tuple[float, float] | None]:
+    say: Callable[[int, int, float], None],
+) -> Standing:
+    """All of one contestant's answers, those of an earlier run included."""
+    about = (player.facts["identity"], player.facts["tokenizer"], told.digest, reading.name)
+    kept = journal.Journal(file, journal.key_of(_FORMAT, *about))
+    resumed, seconds = kept.done, None
+    try:
+        if resumed < told.count:
+            rows = islice(columns.read(path, limit), resumed, None)
+            seconds = _asked(player, rows, reading, kept, say)
+    finally:
+        kept.close()
+    return Standing(
+        facts=player.facts,
+        fields=reading.fields,
+        metrics=reading.metrics,
+        kept=journal.numbers(journal.entries(file), len(reading.fields), told.count),
+        seconds=None if resumed or seconds is None else seconds[0],
+        model_seconds=None if resumed or seconds is None else seconds[1],
+    )
+
+
+def _asked(
+    player: Player,
+    rows: Iterator[Row],
+    reading: _Reading,
+    kept: journal.Journal,
+    say: Callable[[int, int, float], None],
+) -> tuple[float, float] | None:
+    """Ask what is left; gives the seconds of the whole and of the model alone, where known."""
     with quiet():
         model, close = player.open(lambda done, total: None)
-        began, entries = time.monotonic(), list[Entry]()
+        began, before = time.monotonic(), kept.done
         try:
-            rows = columns.read(path, limit)
-            say(0, 0.0)
+            say(0, before, 0.0)
             while batch := list(islice(rows, _TOGETHER)):
-                entries += reading.ask(model, batch)
-                say(len(entries), time.monotonic() - began)
-            if not isinstance(model, ArtifactModel | Writer):
-                return entries, None
-            refuse_not_finite(model.not_finite, str(player.facts["name"]))
-            return entries, (model.seconds, model.model_seconds)
+                found = reading.ask(model, batch)
+                if isinstance(model, ArtifactModel | Writer):
+                    # Before anything is kept: a run that goes on must not take it for an answer.
+                    refuse_not_finite(model.not_finite, str(player.facts["name"]))
+                for entry in found:
+                    kept.add(entry)
+                kept.flush()
+                say(kept.done - before, kept.done, time.monotonic() - began)
+            if isinstance(model, ArtifactModel | Writer):
+                return model.seconds, model.model_seconds
+            return None
         finally:
             close()
 
@@ -176,11 +209,12 @@ def _say(
     at: int,
     of: int,
     total: int,
+    now: int,
     done: int,
     spent: float,
 ) -> None:
     if progress is not None:
-        left = spent / done * (total - done + (of - at - 1) * total) if done else None
+        left = spent / now * (total - done + (of - at - 1) * total) if now else None
         note = f"{done} of {total} rows" if done else ""
         progress(Progress(name, at, of, spent, left, note))
 

@@ -20,6 +20,12 @@ from edgekit.cli.output import Output
     help="Rows with their truth: .jsonl, .csv or .tsv; the columns tell what is measured.",
 )
 @click.option(
+    "--corpus",
+    metavar="FILE",
+    type=click.Path(),
+    help="Texts with ids that the rows of --data search in: recall, nDCG and MRR over all of them.",
+)
+@click.option(
     "--suite",
     "suites",
     metavar="NAME,...",
@@ -42,10 +48,11 @@ from edgekit.cli.output import Output
     "--runtime",
     "runtimes",
     metavar="NAME,...",
-    type=options.CommaList(lambda: ["eager", "executorch", "onnx", "arm64"]),
-    help="What answers: eager (PyTorch, fp32), executorch, onnx, arm64 (emulated here). All of a "
-    "bundle's own that run here unless given.",
+    type=options.CommaList(lambda: ["eager", "executorch", "onnx", "arm64", "device"]),
+    help="What answers: eager (PyTorch, fp32), executorch, onnx, arm64 (emulated here), device (on "
+    "a phone over adb). All of a bundle's own that run here unless given.",
 )
+@click.option("--serial", metavar="SERIAL", help="Which phone; ANDROID_SERIAL, or the only one.")
 @click.option(
     "--task",
     default="auto",
@@ -106,6 +113,13 @@ from edgekit.cli.output import Output
     metavar="FILE",
     type=click.Path(),
     help="Write the document, for --baseline and edgekit report; a stopped run goes on from there.",
+)
+@click.option(
+    "--workers",
+    metavar="N",
+    type=click.IntRange(1, 256),
+    help="Rows of --data that are asked at a time. One a processor unless given, fewer for few "
+    "rows or little memory.",
 )
 @click.option("--seed", type=int, default=0, help="Of resampling and harm.")
 @options.verb_options

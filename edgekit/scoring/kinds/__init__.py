@@ -7,18 +7,19 @@ One kind a file. Each module gives:
 - ``fields(context)``: names of the numbers in a mark.
 - ``metrics(context)``: figures over marks, the main one first.
 - ``score(row, asked)``: a generator that yields inputs of the model, is sent the output of each,
-  and returns a ``Mark``. Malformed rows are refused before the first yield.
+  and returns a ``Mark``. Malformed rows are refused before a text is read.
 - ``texts(row)``: what the row says, for slices; ``PERTURBED``: text columns that a robustness test
-  may change without changing the truth.
+  may change without changing the truth; ``SEARCHES``, where it is there, that the rows are queries
+  to a corpus.
 """
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -26,6 +27,7 @@ from edgekit.columns import Row
 from edgekit.errors import InputRefused, SpecError, Unsupported
 from edgekit.runtime import Floats
 from edgekit.runtime.encode import Encoder, Inputs
+from edgekit.scoring.corpus import Corpus
 from edgekit.scoring.metrics import Metric
 from edgekit.tasks import Context, Task
 
@@ -49,15 +51,16 @@ class Mark:
 
 @dataclass(frozen=True)
 class Asked:
-    """Who is asked: a task, and a tokenizer bound to a signature."""
+    """Who is asked: a task, a tokenizer bound to a signature, and what queries search in."""
 
     task: Task
     encoder: Encoder
+    corpus: Corpus | None = None
 
-    @property
+    @cached_property
     def context(self) -> Context:
-        """Labels, tokens and the mask token of the model."""
-        return self.encoder.context
+        """Labels, tokens and the mask token of the model; one answer is asked for."""
+        return replace(self.encoder.context, top_k=1)
 
 
 Scoring = Generator[Inputs, Floats, Mark]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -43,7 +45,7 @@ def score(row: Row, asked: Asked) -> Scoring:
 
 def cosine(one: Matrix, other: Matrix) -> float:
     """Cosine of two vectors; 0 where one has no length."""
-    length = float(np.linalg.norm(one) * np.linalg.norm(other))
+    length = math.sqrt(float(one @ one)) * math.sqrt(float(other @ other))
     return float(one @ other) / length if length else 0.0
 
 
