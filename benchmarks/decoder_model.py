@@ -31,6 +31,7 @@ SHAPE: dict[str, Any] = {
 FOLDER = Path("build/benchmarks")
 SCHEME = "int4-int8"
 FACTS = "facts.json"
+ONNX_SIGNATURE = "onnx-signature.json"
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,54 @@ def read(folder: Path) -> Facts:
     return Facts(**json.loads((folder / FACTS).read_bytes()))
 
 
+def eager(layers: int) -> Any:
+    """The model itself; the same number of layers gives the same weights."""
+    import torch
+    from transformers import AutoModelForCausalLM, LlamaConfig
+
+    torch.manual_seed(0)
+    config = LlamaConfig(num_hidden_layers=layers, **SHAPE)
+    return AutoModelForCausalLM.from_config(config).eval()
+
+
+def hugging_face(layers: int) -> Path:
+    """The model as other tools read it: a folder with a tokenizer of numbered words."""
+    from tokenizers import Tokenizer, models
+
+    folder = FOLDER / f"decoder-{layers}"
+    if not (folder / "tokenizer_config.json").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        eager(layers).save_pretrained(folder)
+        words = {f"w{at}": at for at in range(SHAPE["vocab_size"])}
+        Tokenizer(models.WordLevel(words, unk_token="w0")).save(str(folder / "tokenizer.json"))
+        settings = {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "w2"}
+        (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    return folder
+
+
+def onnx(layers: int, context: int = 512) -> Path:
+    """The folder of ``model`` with the ``.onnx`` and its signature beside, made if need be."""
+    folder = model(layers, context)
+    if not (folder / ONNX_SIGNATURE).exists():
+        _make_onnx(folder, layers, context)
+    return folder
+
+
+def _make_onnx(folder: Path, layers: int, context: int) -> None:
+    from edgekit_converters.generation import executorch
+    from edgekit_converters.generation import onnx as onnx_form
+    from edgekit_converters.generation.capture import capture_passed, prepared
+    from edgekit_converters.quiet import quiet
+
+    with quiet():
+        with prepared(eager(layers), "llama", context) as decoder:
+            form = capture_passed(decoder)
+        edge, grids = _calibrated(executorch.rewritten(form), "plain")
+        artifact = onnx_form.lower(edge, grids)
+    (folder / "model.onnx").write_bytes(artifact.data)
+    (folder / ONNX_SIGNATURE).write_text(edge.signature.model_dump_json())
+
+
 class _Steps:
     """Seconds of each step, said as they come."""
 
@@ -110,16 +159,11 @@ class _Steps:
 
 
 def _make(folder: Path, layers: int, context: int, calibrators: str) -> None:
-    import torch
-    from transformers import AutoModelForCausalLM, LlamaConfig
-
     from edgekit_converters.generation import executorch
     from edgekit_converters.generation.capture import capture_buffers, prepared
     from edgekit_converters.quiet import quiet
 
-    steps = _Steps()
-    torch.manual_seed(0)
-    found = AutoModelForCausalLM.from_config(LlamaConfig(num_hidden_layers=layers, **SHAPE)).eval()
+    steps, found = _Steps(), eager(layers)
     with quiet():
         with steps.step("capture"), prepared(found, "llama", context) as decoder:
             form = capture_buffers(decoder)
@@ -138,8 +182,7 @@ def _make(folder: Path, layers: int, context: int, calibrators: str) -> None:
 
 
 def _calibrated(form: Any, calibrators: str) -> tuple[Any, Any]:
-    import torch
-
+    from edgekit_converters.generation.quantized import inputs_of
     from edgekit_converters.quantize.calibrate import calibrate
     from edgekit_converters.quantize.methods import Calibrators
     from edgekit_converters.quantize.schemes import scheme
@@ -148,7 +191,7 @@ def _calibrated(form: Any, calibrators: str) -> tuple[Any, Any]:
     plain = Calibrators(scaling="", rounding="nearest", split=False)
     chosen = plain if calibrators == "plain" else Calibrators()
     graph, choice = form.module(), scheme(SCHEME).choice()
-    text = torch.arange(5, 60)[None], torch.zeros(1, dtype=torch.int64)
+    text = inputs_of(form, range(5, 60))
     decisions = calibrate(graph, lambda units: settle(units, choice), chosen, [text])
     return form.again(graph), decisions.grids
 

@@ -2,70 +2,37 @@
 
 from __future__ import annotations
 
-import json
 import sys
-import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.peers.answering import Feed, tell
 from edgekit.bundle.manifest import Signature
 from edgekit.runtime import Session
-
-
-@dataclass(frozen=True)
-class Answer:
-    """From the prompt to the first token, the median from one token to the next, and the peak."""
-
-    first_ms: float
-    step_ms: float
-    peak_kb: int
-
-    @staticmethod
-    def parse(text: str) -> Answer:
-        """What ``main`` printed last."""
-        return Answer(**json.loads(text.strip().splitlines()[-1]))
-
-
-def answered(first_ms: float, steps: list[float], peak_kb: int) -> Answer:
-    """An answer of single times."""
-    return Answer(first_ms, sorted(steps)[len(steps) // 2], peak_kb)
 
 
 def main() -> None:
     """Answer twice and print the second."""
     kind, folder, layers, threads, tokens, ids, clock = sys.argv[1:8]
-    now = {"wall": time.perf_counter, "processor": time.process_time}[clock]
-    prompt = [int(word) for word in ids.split(",")]
-    opened = {"library": _library, "extension": _extension, "torch": _torch}[kind]
+    opened = {
+        "library": _library,
+        "extension": _extension,
+        "onnx": _onnx,
+        "torch": _torch,
+    }[kind]
     feed = opened(Path(folder), int(layers), int(threads))
-    for _ in range(2):
-        times = []
-        start = now()
-        last = feed(prompt, 0)
-        for at in range(int(tokens)):
-            times.append(1000 * (now() - start))
-            start = now()
-            last = feed([last], len(prompt) + at)
-    print(json.dumps(asdict(answered(times[0], times[1:], _peak_kb()))))
+    tell(feed, [int(word) for word in ids.split(",")], int(tokens), clock)
 
 
-def _peak_kb() -> int:
-    """Of this process alone; what getrusage says begins with the parent's."""
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return next(int(line.split()[1]) for line in status.splitlines() if "VmHWM" in line)
-
-
-def _library(folder: Path, layers: int, threads: int) -> Callable[[list[int], int], int]:
+def _library(folder: Path, layers: int, threads: int) -> Feed:
     from edgekit.runtime import executorch_native
 
     return _fed(executorch_native.open_session(*_program(folder), threads=threads))
 
 
-def _extension(folder: Path, layers: int, threads: int) -> Callable[[list[int], int], int]:
+def _extension(folder: Path, layers: int, threads: int) -> Feed:
     from edgekit.runtime.executorch import open_by_extension
     from edgekit.runtime.generation.executorch import load_operators
 
@@ -76,12 +43,22 @@ def _extension(folder: Path, layers: int, threads: int) -> Callable[[list[int], 
     return _fed(open_by_extension(*_program(folder)))
 
 
+def _onnx(folder: Path, layers: int, threads: int) -> Feed:
+    from benchmarks.decoder_model import ONNX_SIGNATURE
+    from edgekit.runtime.generation.onnx import open_steps
+
+    text = (folder / ONNX_SIGNATURE).read_bytes()
+    signature = Signature.model_validate_json(text)
+    steps = open_steps(folder / "model.onnx", signature, threads=threads)
+    return lambda ids, position: int(steps.feed(ids, position).argmax())
+
+
 def _program(folder: Path) -> tuple[Path, Signature]:
     text = (folder / "signature.json").read_bytes()
     return folder / "model.pte", Signature.model_validate_json(text)
 
 
-def _fed(session: Session) -> Callable[[list[int], int], int]:
+def _fed(session: Session) -> Feed:
     def feed(ids: list[int], position: int) -> int:
         given = {"input_ids": np.array([ids]), "position": np.array([position])}
         return int(session.run(given)["logits"].argmax())
@@ -89,18 +66,16 @@ def _fed(session: Session) -> Callable[[list[int], int], int]:
     return feed
 
 
-def _torch(folder: Path, layers: int, threads: int) -> Callable[[list[int], int], int]:
+def _torch(folder: Path, layers: int, threads: int) -> Feed:
     import torch
-    from transformers import AutoModelForCausalLM, LlamaConfig, StaticCache
+    from transformers import StaticCache
 
-    from benchmarks.decoder_model import SHAPE
+    from benchmarks.decoder_model import eager
 
     torch.set_num_threads(threads)
-    torch.manual_seed(0)
-    config = LlamaConfig(num_hidden_layers=layers, **SHAPE)
-    model: Any = AutoModelForCausalLM.from_config(config).eval()
+    model: Any = eager(layers)
     context = _program(folder)[1].inputs[0].dims[1].maximum
-    cache = StaticCache(config=config, max_cache_len=context)
+    cache = StaticCache(config=model.config, max_cache_len=context)
 
     def feed(ids: list[int], position: int) -> int:
         places = torch.arange(position, position + len(ids))

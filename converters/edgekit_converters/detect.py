@@ -14,6 +14,7 @@ from edgekit.bundle.paths import safe_join
 from edgekit.errors import InputRefused, SpecError, UnsafeInput, Unsupported
 from edgekit_converters.folder import read_json, read_object
 from edgekit_converters.quiet import quiet
+from edgekit_converters.tasks import check_labels, head_module
 from edgekit_converters.tokenizer import load_tokenizer
 
 _MODES = {
@@ -86,6 +87,38 @@ def task_of(folder: Path, config: dict[str, Any]) -> str:
     return found
 
 
+def fitting_tasks(folder: Path, config: Any) -> list[str]:
+    """The tasks that a folder's weights have the head for, by the class that saved them.
+
+    Args:
+        folder: the model's.
+        config: transformers' configuration object.
+    """
+    names = getattr(config, "architectures", None)
+    first = names[0] if isinstance(names, list) and names else None
+    own = _task_of_class(first) if isinstance(first, str) else None
+    saved = None if own is None or own not in tasks.names() else head_module(own).AUTO_CLASS
+    found = []
+    for name in tasks.names():
+        if name == "sentence-similarity":
+            fits = bool(_modules(folder))
+        elif name == "feature-extraction":
+            fits = True  # whatever the head, what is below it gives vectors
+        else:
+            fits = saved == head_module(name).AUTO_CLASS and _labels_fit(name, config)
+        if fits:
+            found.append(name)
+    return found
+
+
+def _labels_fit(name: str, config: Any) -> bool:
+    try:
+        check_labels(name, tuple(map(str, (getattr(config, "id2label", None) or {}).values())))
+    except InputRefused:
+        return False
+    return True
+
+
 def sentence_pooling(folder: Path) -> Pooling:
     """Read pooling and normalisation from the sentence-transformers files.
 
@@ -132,11 +165,17 @@ def _task_of_class(name: str) -> str | None:
     with quiet():
         import transformers
         from optimum.exporters.tasks import TasksManager
+        from transformers.models.auto.modeling_auto import (
+            MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES,
+        )
 
         # Only classes that transformers itself exports as models; a name from a file is no import.
         known = getattr(transformers, name, None) if name.isidentifier() else None
         if not (isinstance(known, type) and issubclass(known, transformers.PreTrainedModel)):
             return None
+        # BART's class fills masks as well, and optimum names that first.
+        if name in MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES.values():
+            return "text2text-generation"
         try:
             return str(TasksManager.infer_task_from_model(known))
         except ValueError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 from tokenizers import Tokenizer
 
 from edgekit.errors import EdgekitError, InputRefused, SpecError, Unsupported, WeightsCorrupt
-from edgekit_converters.detect import sentence_limit
+from edgekit_converters.detect import fitting_tasks, sentence_limit
 from edgekit_converters.folder import ModelFolder, check, read_object
 from edgekit_converters.quiet import quiet
 from edgekit_converters.soundness import (
@@ -162,7 +163,7 @@ def _refuse_bombs(config: Any, auto_class: str, folder: ModelFolder) -> None:
         with torch.device("meta"):
             shell = _auto(auto_class).from_config(config, trust_remote_code=False)
     except Exception as error:
-        raise _no_model(folder, auto_class, error) from error
+        raise _no_model(folder, config, auto_class, error) from error
     declared = sum(parameter.numel() for parameter in shell.parameters())
     stored = sum(info.elements for info in folder.tensors.values())
     if declared > 2 * stored + _SMALL_HEAD:
@@ -191,9 +192,10 @@ def _model(
                 ignore_mismatched_sizes=True,  # reported below, tensor by tensor
             )
     except Exception as error:
-        raise _no_model(folder, auto_class, error) from error
+        raise _no_model(folder, config, auto_class, error) from error
     refuse_mismatched(info["mismatched_keys"])
-    refuse_missing(info["missing_keys"], model, auto_class, may_miss)
+    instead = partial(_instead, folder, config, auto_class)
+    refuse_missing(info["missing_keys"], model, auto_class, may_miss, instead)
     refuse_dropped_layers(info["unexpected_keys"], model)
     model.requires_grad_(False)
     found: torch.nn.Module = model.eval()
@@ -208,13 +210,25 @@ def _auto(name: str) -> Any:
     return getattr(transformers, name)
 
 
-def _no_model(folder: ModelFolder, auto_class: str, error: Exception) -> EdgekitError:
+def _instead(folder: ModelFolder, config: Any, auto_class: str) -> str:
+    """What the weights are for, where they are not for what was asked."""
+    try:
+        known = fitting_tasks(folder.folder, config)
+    except EdgekitError:  # the refusal on its way says more
+        return ""
+    said = f"These weights are for: {', '.join(known)}."
+    if auto_class.endswith("QuestionAnswering") and "text2text-generation" in known:
+        said += " A model that writes its answers takes question and passage in one text."
+    return said
+
+
+def _no_model(folder: ModelFolder, config: Any, auto_class: str, error: Exception) -> EdgekitError:
     if isinstance(error, EdgekitError):
         return error
     if str(error).startswith("Unrecognized configuration class"):
         return Unsupported(
             f"{folder.model_type} models have no {auto_class}",
-            hint="Choose another --task.",
+            hint=f"Choose another --task. {_instead(folder, config, auto_class)}".rstrip(),
         )
     if "does not support an attention implementation" in str(error):
         return Unsupported(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -33,7 +34,11 @@ def refuse_mismatched(mismatched: set[tuple[str, Any, Any]]) -> None:
 
 
 def refuse_missing(
-    missing: set[str], model: Any, auto_class: str, may_miss: tuple[str, ...]
+    missing: set[str],
+    model: Any,
+    auto_class: str,
+    may_miss: tuple[str, ...],
+    instead: Callable[[], str] = str,
 ) -> None:
     """Refuse parameters that no file gives: they would be random.
 
@@ -42,6 +47,7 @@ def refuse_missing(
         model: the transformers model.
         auto_class: whose head was asked for.
         may_miss: beginnings of names, without the base model's prefix, that do not matter.
+        instead: says what these weights are for, for the hint.
 
     Raises:
         InputRefused: a parameter that the task needs is missing.
@@ -56,7 +62,8 @@ def refuse_missing(
         raise InputRefused(
             f"the weights lack {len(needed)} tensors that {auto_class} needs: "
             f"{', '.join(needed[:4])}{', ...' if len(needed) > 4 else ''}",
-            hint="They would be random numbers. Train this head first, or choose another --task.",
+            hint="They would be random numbers. Train this head first, or choose another --task. "
+            f"{instead()}".rstrip(),
             tensors=needed,
         )
 

@@ -92,15 +92,16 @@ class _Steps:
                 self._caches[name] = library().OrtValue.ortvalue_from_numpy(kept)
 
 
-def open_steps(path: Path, signature: Signature) -> _Steps:
+def open_steps(path: Path, signature: Signature, *, threads: int = 0) -> _Steps:
     """Load a decoder.
 
     Args:
         path: the ``.onnx``.
         signature: its inputs and outputs; the tokens' upper bound is the context.
+        threads: of one call; 0 leaves the number to the runtime.
 
     Raises:
         ImportError: ONNX Runtime is not installed.
         InternalError: the runtime refused the model.
     """
-    return _Steps(load(path), signature)
+    return _Steps(load(path, threads=threads), signature)

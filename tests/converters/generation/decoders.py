@@ -57,6 +57,7 @@ _OWN: dict[str, dict[str, Any]] = {
     "gemma3_text": _SLIDING,
     "qwen3": {"head_dim": 16},
     "mistral": {"sliding_window": WINDOW},
+    "opt": {"ffn_dim": 128, "word_embed_proj_dim": 64},
 }
 FAMILIES = (
     "llama",

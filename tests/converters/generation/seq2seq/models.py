@@ -72,6 +72,7 @@ _OWN: dict[str, tuple[str, dict[str, Any]]] = {
     "marian": ("marian", _BART | {"scale_embedding": True, "activation_function": "swish"}),
     "mbart": ("mbart", _BART | {"scale_embedding": True}),
     "pegasus": ("pegasus", _BART),
+    "m2m_100": ("m2m_100", _BART | {"scale_embedding": True}),
     "blenderbot-small": ("blenderbot-small", _BART),
     "plbart": ("plbart", _BART),
     "led": (
