@@ -11,6 +11,7 @@ from edgekit.bundle.manifest import TokenFloor, Tolerance
 FLOORS = {
     "fp32": Tolerance(worst_cosine=0.99999, mean_cosine=0.99999, same_artifact=0.99999),
     "int8": Tolerance(worst_cosine=0.98, mean_cosine=0.995, same_artifact=0.995),
+    "int8-static": Tolerance(worst_cosine=0.95, mean_cosine=0.98, same_artifact=0.99),
     "int8-int4": Tolerance(worst_cosine=0.97, mean_cosine=0.99, same_artifact=0.995),
     "int4-int8": Tolerance(worst_cosine=0.90, mean_cosine=0.96, same_artifact=0.99),
     "int4": Tolerance(worst_cosine=0.88, mean_cosine=0.95, same_artifact=0.99),
@@ -48,5 +49,11 @@ DECODER_FLOORS = {
         mean_cosine=0.95,
         same_artifact=0.98,
         tokens=TokenFloor(divergence=0.25, agreement=0.75, perplexity_ratio=1.3),
+    ),
+    "mixed": Tolerance(
+        worst_cosine=0.9,
+        mean_cosine=0.96,
+        same_artifact=0.98,
+        tokens=TokenFloor(divergence=0.2, agreement=0.8, perplexity_ratio=1.25),
     ),
 }

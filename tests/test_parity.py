@@ -45,6 +45,28 @@ def test_narrow_outputs_count_by_size() -> None:
     assert parity.cosines(one, wrong).max() < 0.95
 
 
+def test_the_worst_of_a_narrow_output_has_twice_the_room_and_the_mean_has_no_more() -> None:
+    wide, narrow = rows([1, 0], [1, 0]), rows([1, 0], [1, 0], width=3)
+    assert parity.least_worst(FLOOR, wide) == 0.9
+    assert parity.least_worst(FLOOR, narrow) == 0.8
+
+    def passed(turn: float, width: int, floor: Tolerance) -> bool:
+        turned = rows([1, 0], [1, turn], width=width)
+        reference = rows([1, 0], [1, 0], width=width)
+        hop = parity.measure("onnx", "m", SIMILARITY, ["a", "b"], reference, turned, floor)
+        assert hop.floor_worst == parity.least_worst(floor, reference)
+        return hop.passed
+
+    loose = FLOOR.model_copy(update={"mean_cosine": 0.5})
+    # Its cosine is 0.894 alone, and 0.943 beside a coordinate of a usual length.
+    assert not passed(0.5, 16, loose)
+    # 0.860, which only the room of a narrow output lets pass, and 0.784, which nothing does.
+    assert passed(0.84, 3, loose)
+    assert not passed(1.12, 3, loose)
+    # A mean of 0.93 is too little, however wide.
+    assert not passed(0.84, 3, FLOOR)
+
+
 def test_a_cosine_never_leaves_its_range() -> None:
     vectors = np.random.default_rng(0).standard_normal((200, 1, 20)).astype(np.float32)
     near = parity.cosines(list(vectors), list(vectors * np.float32(1.7)))

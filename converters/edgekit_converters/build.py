@@ -120,9 +120,8 @@ def _calibrated(job: Job, edge: Captured) -> tuple[Captured, Decisions]:
         return edge.again(graph), job.plan
     scheme = next(scheme for scheme in SCHEMES.values() if scheme.label == job.scheme)
     inputs = prepare.calibration_inputs(job, edge.signature, samples.calibration())
-    decisions = calibrate(
-        graph, lambda units: settle(units, scheme.choice()), Calibrators(), inputs
-    )
+    methods = Calibrators(static=scheme.static)
+    decisions = calibrate(graph, lambda units: settle(units, scheme.choice()), methods, inputs)
     return edge.again(graph), decisions
 
 

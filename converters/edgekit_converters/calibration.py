@@ -1,9 +1,9 @@
-"""From a rewritten graph to a calibrated and measured one: by a scheme, or under a budget."""
+"""From a rewritten graph to a calibrated and measured one, by a scheme."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
@@ -12,7 +12,6 @@ from torch.fx import GraphModule
 from edgekit.bundle.manifest import HopQuality
 from edgekit.floors import FLOORS
 from edgekit.stages import Stages
-from edgekit.tasks import task
 from edgekit_converters import graph as rewrites
 from edgekit_converters import prepare
 from edgekit_converters.evaluate.ladder import Ladder
@@ -22,15 +21,11 @@ from edgekit_converters.graph.parameters import replace_constant
 from edgekit_converters.job import Job
 from edgekit_converters.planning import NONE, Wanted
 from edgekit_converters.quantize import gates, qat
-from edgekit_converters.quantize.activations import per_token
-from edgekit_converters.quantize.budget import Budget
+from edgekit_converters.quantize.activations import per_tensor, per_token
 from edgekit_converters.quantize.calibrate import calibrate
 from edgekit_converters.quantize.decisions import Decisions, weight
 from edgekit_converters.quantize.methods import Calibrators
-from edgekit_converters.quantize.mixed import Missed, Search
-from edgekit_converters.quantize.plan import Setting
 from edgekit_converters.quantize.record import SearchRecord
-from edgekit_converters.quantize.search.sensitivity import Floats
 from edgekit_converters.quantize.settings import settle
 from edgekit_converters.quantize.simulate import Simulation, Treatment
 from edgekit_converters.quantize.units import units
@@ -72,6 +67,7 @@ class Calibrated:
         forecast_bytes: of the weights by the ledger; calibrated, each has its own.
         hop: the simulated answers.
         search: what a mixed plan was chosen by; None for a scheme.
+        artifact: the answers of the ``.pte`` that a mixed plan was built into; None for a scheme.
     """
 
     decisions: Decisions
@@ -80,11 +76,17 @@ class Calibrated:
     forecast_bytes: int
     hop: HopQuality
     search: SearchRecord | None = None
+    artifact: HopQuality | None = None
+
+    @property
+    def hops(self) -> list[HopQuality]:
+        """What was measured of it."""
+        return [self.hop] if self.artifact is None else [self.hop, self.artifact]
 
 
 def plain(wanted: Wanted, work: Work, stages: Stages) -> Calibrated:
     """Calibrate as a scheme and a recipe say."""
-    methods = _calibrators(wanted)
+    methods = calibrators(wanted)
     inputs = prepare.calibration_inputs(work.job, work.edge.signature, work.texts)
     with stages.stage("calibrate"):
         graph = work.edge.module()
@@ -92,7 +94,7 @@ def plain(wanted: Wanted, work: Work, stages: Stages) -> Calibrated:
             graph = _trained(wanted, work, inputs, stages)
         decisions = calibrate(graph, lambda found: settle(found, wanted.choice), methods, inputs)
     with stages.stage("measure"):
-        return _measured(work, graph, decisions, methods)
+        return measured(work, graph, decisions, methods)
 
 
 def _trained(
@@ -114,47 +116,6 @@ def _trained(
     return work.captured.again(graph).module()
 
 
-def mixed(wanted: Wanted, work: Work, stages: Stages) -> Calibrated:
-    """Choose bits tensor by tensor, so that the budget and the floor hold when measured.
-
-    Raises:
-        CheckFailed: no choice holds the budget.
-    """
-    assert wanted.budget is not None
-    floor = FLOORS[work.job.scheme].worst_cosine
-    budget = replace(wanted.budget, worst_cosine=max(floor, wanted.budget.worst_cosine or 0.0))
-    methods = _calibrators(wanted)
-    fp32_bytes = prepare.fp32_bytes(work.captured)
-    inputs = prepare.calibration_inputs(work.job, work.edge.signature, work.texts)
-    with stages.stage("search"):
-        graph = work.edge.module()
-        search = Search(graph, wanted.choice, methods, inputs, _compared(work))
-        if wanted.plot is not None:
-            search.plot(wanted.plot, fp32_bytes)
-    made: list[Calibrated] = []
-
-    def hold(settings: dict[str, Setting]) -> Missed | None:
-        graph = work.edge.module()
-        decisions = calibrate(graph, lambda found: dict(settings), methods, inputs)
-        made.append(_measured(work, graph, decisions, methods))
-        return _missed(made[-1], budget)
-
-    with stages.stage("calibrate"):
-        pick = search.choose(budget, fp32_bytes, hold)
-    agreed = search.additivity
-    record = SearchRecord(
-        bytes=budget.most_bytes(fp32_bytes),
-        worst_cosine=budget.worst_cosine,
-        latency=budget.latency,
-        tries=len(made),
-        predicted_worst=round(pick.worst_cosine, 7),
-        predicted_mean=round(pick.mean_cosine, 7),
-        worst_correlation=round(agreed.worst_correlation, 4),
-        mean_correlation=round(agreed.mean_correlation, 4),
-    )
-    return replace(made[-1], search=record)
-
-
 def simulated(graph: GraphModule, decisions: Decisions) -> nn.Module:
     """A calibrated graph with the activations of its integer linears rounded as in an artifact."""
     return _Simulated(graph, decisions)
@@ -166,7 +127,7 @@ class _Simulated(nn.Module):
         found = units(graph)
         self._simulation = Simulation(graph, found)
         self._variant = {
-            unit.name: Treatment(weight(graph, unit.name), per_token)
+            unit.name: _treatment(weight(graph, unit.name), decisions.grids[unit.name].ranges)
             for unit in found
             if unit.kind == "linear" and unit.name in decisions.grids
         }
@@ -176,9 +137,18 @@ class _Simulated(nn.Module):
         return output
 
 
-def _measured(
+def _treatment(values: Tensor, ranges: Tensor | None) -> Treatment:
+    """A linear's weight, and its activations rounded for each token or over fixed ranges."""
+    if ranges is None:
+        return Treatment(values, per_token)
+    low, high, least, greatest = ranges.tolist()
+    return Treatment(values, per_tensor(low, high), None, per_tensor(least, greatest))
+
+
+def measured(
     work: Work, graph: GraphModule, decisions: Decisions, methods: Calibrators
 ) -> Calibrated:
+    """What a calibrated graph comes to, simulated."""
     work.ladder.graph(SIMULATED, simulated(graph, decisions), FLOORS[work.job.scheme])
     # Another attempt may follow: only the last one is a rung.
     hop = work.ladder.hops.pop()
@@ -191,27 +161,12 @@ def _measured(
     )
 
 
-def _missed(made: Calibrated, budget: Budget) -> Missed | None:
-    size = budget.most_bytes(made.fp32_bytes)
-    small = size is None or made.forecast_bytes <= size
-    true = budget.worst_cosine is None or made.hop.worst_cosine >= budget.worst_cosine
-    return None if small and true else Missed(made.forecast_bytes, made.hop.worst_cosine)
-
-
-def _compared(work: Work) -> Any:
-    """The part of an output that answers are compared by."""
-    meaning, context = task(work.job.task), work.ladder.context
-
-    def rows(output: Floats, arguments: tuple[Tensor, ...]) -> Floats:
-        return meaning.rows(output, arguments[0].numpy(), context)
-
-    return rows
-
-
-def _calibrators(wanted: Wanted) -> Calibrators:
+def calibrators(wanted: Wanted) -> Calibrators:
+    """The methods that were asked for."""
     if wanted.qat:
-        return Calibrators(scaling="", rounding="nearest", split=False)
-    chosen: dict[str, Any] = {}
+        static = wanted.scheme.static
+        return Calibrators(scaling="", rounding="nearest", split=False, static=static)
+    chosen: dict[str, Any] = {"static": wanted.scheme.static}
     if wanted.scaling is not None:
         chosen["scaling"] = "" if wanted.scaling == NONE else wanted.scaling
     if wanted.rounding is not None:

@@ -32,7 +32,8 @@ _STAGES = {
     "reference": 3.0,
     "rewrite": 4.0,
     "search": 150.0,
-    "calibrate": 35.0,
+    "time": 60.0,
+    "calibrate": 60.0,
     "measure": 6.0,
     "write": 1.0,
 }
@@ -53,6 +54,7 @@ class Wanted:
         qat: steps of quantization-aware training instead of scaling and rounding; 0 for none.
         data: calibration texts; None for the built-in ones.
         plot: where the frontier of a mixed plan is drawn; None for nowhere.
+        usual: whether the scheme is still to be the usual one of the model's task.
     """
 
     task: str
@@ -65,6 +67,7 @@ class Wanted:
     qat: int
     data: Path | None
     plot: Path | None
+    usual: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ class Options:
         data: calibration texts, one a line.
         max_size: bytes, ``20MB`` or ``17%``.
         min_quality: cosine of the worst text.
-        max_latency: ``0.5x``.
+        max_latency: ``4ms``, or ``0.5x`` of fp32's; ``4ms@128`` for 128 tokens.
         plot: where the frontier of a mixed plan is drawn, as SVG.
         qat: steps of quantization-aware training, instead of scaling and rounding.
     """
@@ -144,11 +147,9 @@ def quantize(
     _require_packages(wanted)
     calibration = samples.calibration(wanted.data)
     texts = samples.evaluation(samples_file)
-    # A mixed plan measures each attempt as a part of its calibration.
-    unused = "measure" if wanted.budget else "search"
-    plan = {name: cost for name, cost in _STAGES.items() if name != unused}
-    stages = Stages(plan, progress)
+    stages = Stages(_stages(wanted), progress)
     source = resolve(model, revision=revision)
+    wanted = for_model(wanted, source.folder, said.overrides)
     final = out or Path.cwd() / f"{bundle_name(source)}-{wanted.label}"
     with Staging(final, force, PLAN) as staging:
         from edgekit_converters.quantized import build
@@ -157,6 +158,34 @@ def quantize(
         staging.commit()
     stages.finish()
     return QuantizedFolder(final, made)
+
+
+def for_model(wanted: Wanted, folder: Path, overrides: Sequence[Override] = ()) -> Wanted:
+    """The request with the scheme that is usual for the model's task, where none was named.
+
+    Raises:
+        SpecError, Unsupported, InputMissing, InputRefused: the folder does not say what it is for.
+    """
+    if not wanted.usual:
+        return wanted
+    from edgekit_converters.detect import task_of
+    from edgekit_converters.folder import check
+    from edgekit_converters.tasks import head_module
+
+    task = task_of(folder, check(folder).config) if wanted.task == AUTO else wanted.task
+    row = scheme(getattr(head_module(task), "SCHEME", AUTO))
+    choice = replace(row.choice(overrides), group=wanted.choice.group)
+    label = _label(AUTO, row, overrides)
+    return replace(wanted, scheme=row, label=label, choice=choice)
+
+
+def _stages(wanted: Wanted) -> dict[str, float]:
+    """Those that there will be."""
+    # A mixed plan measures each attempt as a part of its calibration.
+    unused = {"measure"} if wanted.budget else {"search"}
+    if wanted.budget is None or not wanted.budget.timed:
+        unused.add("time")
+    return {name: cost for name, cost in _STAGES.items() if name not in unused}
 
 
 def options_from(said: Mapping[str, Any]) -> Options:
@@ -185,8 +214,8 @@ def settled(options: Options, said: recipes.Recipe, task: str = AUTO) -> Wanted:
     """
     if task != AUTO:
         task_meaning(task)
-    name = options.scheme or said.scheme or AUTO
     limits = budget(options.max_size, options.min_quality, options.max_latency)
+    name = options.scheme or said.scheme or (MIXED if limits is not None else AUTO)
     if (name == MIXED) != (limits is not None):
         raise SpecError(
             "a mixed plan needs a budget" if name == MIXED else f"{name} takes no budget",
@@ -218,6 +247,7 @@ def settled(options: Options, said: recipes.Recipe, task: str = AUTO) -> Wanted:
         qat=options.qat or 0,
         data=options.data or said.data,
         plot=options.plot,
+        usual=name == AUTO,
     )
 
 

@@ -107,6 +107,11 @@ def _is_decoder(request: Request, task: str, max_length: int | None) -> bool:
             f"--max-length does not go with {task}",
             hint="--max-context bounds prompt and answer together.",
         )
+    if request.scheme is not None and request.scheme.static:
+        raise Unsupported(
+            f"{request.scheme.name} is for models that answer in one pass, and {task} has none",
+            hint=f"Use --quantize {request.scheme.better}.",
+        )
     if request.static:
         raise Unsupported(
             "NNAPI cannot run a decoder: its graphs have one fixed length",

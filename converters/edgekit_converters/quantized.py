@@ -16,7 +16,8 @@ from edgekit.stages import Stages
 from edgekit.targets import target
 from edgekit.verify import refuse_failed
 from edgekit_converters import describe, model_files, prepare
-from edgekit_converters.calibration import SIMULATED, Calibrated, Work, mixed, plain
+from edgekit_converters.budgeted import mixed
+from edgekit_converters.calibration import SIMULATED, Calibrated, Work, plain
 from edgekit_converters.evaluate import suitability
 from edgekit_converters.folder import check
 from edgekit_converters.job import Job
@@ -37,6 +38,7 @@ from edgekit_converters.quantize.schemes import DEFAULT
 from edgekit_converters.quiet import quiet
 from edgekit_converters.request import Request
 from edgekit_converters.source import Source
+from edgekit_converters.tasks import head_module
 
 _MARGIN_BYTES = 16 * 1024 * 1024
 _NAMED = 3
@@ -92,14 +94,12 @@ def _build(
     calibration: Sequence[str],
     fit: suitability.Fit,
 ) -> Plan:
-    captured, eager, edge, ladder = prepare.rewritten_graph(job, stages)
-    refuse_failed(ladder.hops)
-    work = Work(job, captured, eager, edge, calibration, ladder)
-    made = plain(wanted, work, stages) if wanted.budget is None else mixed(wanted, work, stages)
+    hops, made = _made(wanted, job, stages, calibration)
+    hops = [*hops, *made.hops]
     gates.check_coverage(made.decisions.rows)
-    _refuse_lost([*ladder.hops, made.hop], made.decisions.rows, wanted)
+    _refuse_lost(hops, made.decisions.rows, wanted)
     with stages.stage("write"):
-        facts = _facts(wanted, work, made, fit)
+        facts = _facts(wanted, job, calibration, made, hops, fit)
         model_files.copy(check(job.loaded.source.folder), folder)
         earlier = describe.earlier_stages(job.loaded)
         record = dump_bytes([*earlier, _stage(facts)])
@@ -107,11 +107,29 @@ def _build(
         return plan_folder.save(folder, made.decisions, facts)
 
 
+def _made(
+    wanted: Wanted, job: Job, stages: Stages, calibration: Sequence[str]
+) -> tuple[list[HopQuality], Calibrated]:
+    """The hops before anything is rounded, and what was decided."""
+    own = getattr(head_module(job.task), "BUILD", None)
+    if own is not None:
+        from edgekit_converters import quantized_decoder
+
+        quantized_decoder.refuse_unfit(wanted, job.task, own)
+        tokens, made = quantized_decoder.plain(wanted, job, calibration, stages)
+        return tokens.hops, made
+    captured, eager, edge, ladder = prepare.rewritten_graph(job, stages)
+    refuse_failed(ladder.hops)
+    work = Work(job, captured, eager, edge, calibration, ladder)
+    made = plain(wanted, work, stages) if wanted.budget is None else mixed(wanted, work, stages)
+    return ladder.hops, made
+
+
 def _refuse_lost(hops: Sequence[HopQuality], rows: Sequence[Row], wanted: Wanted) -> None:
     """Refuse a plan that loses too much, and say where most of it goes.
 
     Raises:
-        ParityFailed: the simulated answers are below the floor of the scheme.
+        ParityFailed: the simulated or the artifact's answers are below the floor of the scheme.
     """
     try:
         refuse_failed(hops)
@@ -137,8 +155,14 @@ def _loss(row: Row) -> float | None:
     return row.weight_db if row.output_db is None else row.output_db
 
 
-def _facts(wanted: Wanted, work: Work, made: Calibrated, fit: suitability.Fit) -> Facts:
-    job = work.job
+def _facts(
+    wanted: Wanted,
+    job: Job,
+    texts: Sequence[str],
+    made: Calibrated,
+    hops: Sequence[HopQuality],
+    fit: suitability.Fit,
+) -> Facts:
     return Facts(
         scheme=job.scheme,
         task=job.task,
@@ -156,12 +180,12 @@ def _facts(wanted: Wanted, work: Work, made: Calibrated, fit: suitability.Fit) -
             cut=fit.cut,
             unknown=fit.unknown,
             built_in=wanted.data is None,
-            sha256=hashlib.sha256("\n".join(work.texts).encode()).hexdigest(),
+            sha256=hashlib.sha256("\n".join(texts).encode()).hexdigest(),
         ),
         fp32_bytes=made.fp32_bytes,
         forecast_bytes=made.forecast_bytes,
         coverage=coverage(made.decisions.rows),
-        quality=(*work.ladder.hops, made.hop),
+        quality=tuple(hops),
         search=made.search,
         weights_sha256=job.loaded.weights_sha256,
         toolchain=describe.toolchain(),

@@ -63,7 +63,12 @@ def summary(output: Output, opened: QuantizedFolder) -> None:
         lines["worst cosine"] = f"{cosine(hop.worst_cosine)} (simulated, {hop.samples} texts)"
         floors = f"floors {hop.floor_worst} / {hop.floor_mean}"
         lines["mean cosine"] = f"{cosine(hop.mean_cosine)} ({floors})"
+    for hop in facts.quality:
+        if hop.artifact:
+            found = f"worst {cosine(hop.worst_cosine)}, mean {cosine(hop.mean_cosine)}"
+            lines["built, run"] = f"{found} ({hop.artifact}, {hop.samples} texts)"
     lines["predicted"] = _predicted(opened)
+    lines["time"] = _time(opened)
     output.table(["", ""], [[name, text] for name, text in lines.items() if text])
     lossy = [row for row in rows if _loss(row) is not None]
     if lossy:
@@ -144,6 +149,19 @@ def _predicted(opened: QuantizedFolder) -> str:
     return (
         f"worst {cosine(search.predicted_worst)}, mean {cosine(search.predicted_mean)} "
         f"(correlation with measured mixes {search.worst_correlation:.2f}; {tries})"
+    )
+
+
+def _time(opened: QuantizedFolder) -> str:
+    search = opened.plan.facts.search
+    found = None if search is None else search.time
+    if found is None:
+        return ""
+    threads = "1 thread" if found.threads == 1 else f"{found.threads} threads"
+    return (
+        f"predicted {found.predicted:.2f} ms, measured {found.measured:.2f}, limit "
+        f"{found.limit:.2f}, fp32 {found.fp32:.2f} ({found.tokens} tokens, {threads} of this "
+        "machine's processor; not a phone's)"
     )
 
 

@@ -113,7 +113,7 @@ def test_completion_of_names_needs_no_torch(edgekit: Program) -> None:
         "edgekit export --target and": "android-arm64",
         "edgekit export --runtime executorch,o": "executorch,onnx",
         "edgekit export --delegate nn": "nnapi",
-        "edgekit export --quantize int8-": "int8-int4",
+        "edgekit export --quantize int8-i": "int8-int4",
         "edgekit verify --isa a53,a7": "a53,a76",
     }.items():
         asked = {

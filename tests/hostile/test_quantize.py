@@ -78,7 +78,8 @@ def quantize(home: Path) -> Quantize:
     [
         (["--scheme", "int5"], 64, "unknown scheme 'int5'"),
         (["--scheme", "mixed"], 64, "needs a budget"),
-        (["--max-size", "20MB"], 64, "auto takes no budget"),
+        (["--scheme", "int8", "--max-size", "20MB"], 64, "int8 takes no budget"),
+        (["--max-latency", "soon"], 64, "'soon' is no latency"),
         (["--scheme", "mixed", "--max-size", "much"], 64, "'much' is no size"),
         (["--group", "48"], 64, "a group of 48 columns"),
         (["--scaling", "smooth"], 64, "unknown scaling 'smooth'"),

@@ -93,5 +93,5 @@ def test_a_hop_that_failed_stays_failed() -> None:
 
 
 def test_every_scheme_of_a_decoder_has_floors() -> None:
-    assert DECODER_FLOORS.keys() == FLOORS.keys() - {"mixed"}
+    assert DECODER_FLOORS.keys() == FLOORS.keys() - {"int8-static"}
     assert all(floor.tokens is not None for floor in DECODER_FLOORS.values())

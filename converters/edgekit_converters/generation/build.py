@@ -164,7 +164,10 @@ def _graph_hop(ladder: TokenLadder, hop: str, form: Captured, scheme: str) -> No
 def _calibrated(
     job: Job, generation: Generation, edges: dict[str, Captured]
 ) -> tuple[dict[str, Captured], Decisions]:
-    """The edge graphs on one plan."""
+    """The edge graphs on one plan: the folder's own, or one that is made now."""
+    if job.plan is not None:
+        with native_silence(2):
+            return {name: replayed(one, job.plan) for name, one in edges.items()}, job.plan
     base = PLANNED_ON if PLANNED_ON in edges else next(iter(edges))
     seen: Sequence[Sequence[int]] = ()
     if job.scheme != "fp32":

@@ -30,7 +30,7 @@ def calibrated(
         The graph with weights on their grids, and what was decided.
     """
     graph, choice = edge.module(), scheme(scheme_name).choice()
-    inputs = [_inputs(edge, ids) for ids in texts]
+    inputs = [inputs_of(edge, ids) for ids in texts]
     decisions = calibrate(graph, lambda units: settle(units, choice), Calibrators(), inputs)
     return edge.again(graph), decisions
 
@@ -46,8 +46,8 @@ def replayed(edge: Captured, decisions: Decisions) -> Captured:
     return edge.again(graph)
 
 
-def _inputs(edge: Captured, ids: Sequence[int]) -> tuple[Tensor, ...]:
-    """A whole text as one prompt."""
+def inputs_of(edge: Captured, ids: Sequence[int]) -> tuple[Tensor, ...]:
+    """A whole text as one prompt, for a graph of either form."""
     row, length = torch.tensor([list(ids)]), len(ids)
     if len(edge.signature.inputs) == 2:
         return row, torch.zeros(1, dtype=torch.int64)

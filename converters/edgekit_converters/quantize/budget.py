@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from edgekit.errors import SpecError
 
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMG]?B|%)?", re.IGNORECASE)
-_SHARE = re.compile(r"(\d+(?:\.\d+)?)\s*x")
+_LATENCY = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|x)(?:@(\d+))?")
+
+# The length in tokens that a limit on time is for, where none is said.
+TOKENS = 64
 
 
 @dataclass(frozen=True)
@@ -20,17 +24,30 @@ class Budget:
         bytes: most bytes of an artifact's weights.
         share: the same as a share of their fp32 bytes.
         worst_cosine: least cosine of the worst text.
-        latency: longest time in linear layers, as a share of fp32's.
+        latency: longest time of one run, as a share of the fp32 artifact's.
+        milliseconds: longest time of one run; of one thread of this machine's processor.
+        tokens: the length of the text that a limit on time is for.
     """
 
     bytes: int | None = None
     share: float | None = None
     worst_cosine: float | None = None
     latency: float | None = None
+    milliseconds: float | None = None
+    tokens: int = TOKENS
+
+    @property
+    def timed(self) -> bool:
+        """Whether there is a limit on time."""
+        return self.latency is not None or self.milliseconds is not None
 
     def most_bytes(self, fp32_bytes: int) -> int | None:
         """The size limit for weights of so many bytes in fp32."""
         return int(self.share * fp32_bytes) if self.share is not None else self.bytes
+
+    def most_milliseconds(self, fp32_milliseconds: float) -> float | None:
+        """The limit on time where fp32 takes so long."""
+        return self.milliseconds if self.latency is None else self.latency * fp32_milliseconds
 
 
 def budget(
@@ -41,7 +58,7 @@ def budget(
     Args:
         max_size: bytes, ``20MB`` (powers of ten), or ``17%`` of fp32.
         min_quality: a cosine.
-        max_latency: ``0.5x``.
+        max_latency: ``4ms``, or ``0.5x`` of fp32; ``4ms@128`` for texts of 128 tokens.
 
     Raises:
         SpecError: one of them is not of its form, or out of range.
@@ -54,8 +71,8 @@ def budget(
             hint="It is the cosine of the worst text: between 0 and 1, such as 0.98.",
         )
     size, share = (None, None) if max_size is None else _size(max_size)
-    latency = None if max_latency is None else _latency(max_latency)
-    return Budget(size, share, min_quality, latency)
+    latency = {} if max_latency is None else _latency(max_latency)
+    return Budget(size, share, min_quality, **latency)
 
 
 def _size(text: str) -> tuple[int | None, float | None]:
@@ -69,10 +86,13 @@ def _size(text: str) -> tuple[int | None, float | None]:
     return (None, number / 100) if unit == "%" else (int(number * _UNITS[unit]), None)
 
 
-def _latency(text: str) -> float:
-    match = _SHARE.fullmatch(text.strip())
-    if not match or not float(match[1]):
+def _latency(text: str) -> dict[str, Any]:
+    match = _LATENCY.fullmatch(text.strip())
+    if not match or not float(match[1]) or match[3] == "0":
         raise SpecError(
-            f"{text!r} is no latency", hint="Give a share of fp32's time, such as 0.5x."
+            f"{text!r} is no latency",
+            hint="Give milliseconds or a share of fp32's time, such as 4ms or 0.5x; 4ms@128 is "
+            "for texts of 128 tokens.",
         )
-    return float(match[1])
+    name = "milliseconds" if match[2] == "ms" else "latency"
+    return {name: float(match[1]), "tokens": int(match[3] or TOKENS)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -15,6 +16,7 @@ from edgekit_converters.quantize.ledger import Row, row
 from edgekit_converters.quantize.methods import Calibrators
 from edgekit_converters.quantize.moments import Moments, moments
 from edgekit_converters.quantize.plan import FP32, Setting, Unit
+from edgekit_converters.quantize.ranges import observe
 from edgekit_converters.quantize.units import units
 
 Inputs = Sequence[tuple[Tensor, ...]]
@@ -70,7 +72,17 @@ def calibrate(
     graph_module.graph.eliminate_dead_code()
     graph_module.recompile()
     decisions.rows = [rows[unit.name] for unit in found]
+    if calibrators.static:
+        _fix_activations(graph_module, decisions, inputs)
     return decisions
+
+
+def _fix_activations(graph_module: GraphModule, decisions: Decisions, inputs: Inputs) -> None:
+    """Give the 8-bit linears ranges; what has fewer bits has kernels for each token's own alone."""
+    linears = {unit.name for unit in units(graph_module) if unit.kind == "linear"}
+    eight = {name for name, grid in decisions.grids.items() if grid.bits == 8 and name in linears}
+    for name, ranges in observe(graph_module, eight, inputs).items():
+        decisions.grids[name] = replace(decisions.grids[name], ranges=ranges)
 
 
 def _split(

@@ -1,9 +1,9 @@
 """Write calibrated integers into a graph as the operators that ExecuTorch runs.
 
-Linears get the pattern that XNNPACK's partitioner takes whole: activations quantized for each token
-at run time, weights as constants with their scales. Tables are looked up by ExecuTorch's own
-operators. Both are written straight away; leaving them to be found by pattern matching later is how
-a table with a padding index stays fp32 without a word.
+Linears get the patterns that XNNPACK's partitioner takes whole: activations quantized for each
+token at run time, or read and given on fixed grids; weights as constants with their scales. Tables
+are looked up by ExecuTorch's own operators. Both are written straight away; leaving them to be
+found by pattern matching later is how a table with a padding index stays fp32 without a word.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from torch.fx import GraphModule, Node
 
 from edgekit.errors import InternalError
 from edgekit_converters.graph.parameters import add_constant, call, constant
+from edgekit_converters.quantize.activations import affine
 from edgekit_converters.quantize.grid import Grid, highest, lowest
 
 _aten = torch.ops.aten
@@ -43,7 +44,7 @@ def apply(graph_module: GraphModule, grids: Mapping[str, Grid]) -> None:
 
     written: set[str] = set()
     held: dict[tuple[str, str], tuple[str, ...]] = {}
-    tokens: dict[Node, Node] = {}
+    read: dict[object, Node] = {}
     for node in list(graph_module.graph.nodes):
         kind, place = _USES.get(node.target, ("", 0)) if node.op == "call_function" else ("", 0)
         weight = node.args[place] if kind else None
@@ -51,7 +52,7 @@ def apply(graph_module: GraphModule, grids: Mapping[str, Grid]) -> None:
         if name not in grids or constant(graph_module, weight) is None:
             continue
         if kind == "linear":
-            _linear(graph_module, node, name, grids[name], held, tokens)
+            _linear(graph_module, node, name, grids[name], held, read)
         else:
             _lookup(graph_module, node, name, grids[name], held)
         written.add(name)
@@ -71,14 +72,23 @@ def _linear(
     name: str,
     grid: Grid,
     held: dict[tuple[str, str], tuple[str, ...]],
-    tokens: dict[Node, Node],
+    read: dict[object, Node],
 ) -> None:
     operators = torch.ops.quantized_decomposed
     source = node.args[0]
     assert isinstance(source, Node)
-    if source not in tokens:
+    limits = None if grid.ranges is None else tuple(grid.ranges.tolist())
+    # Linears that read one activation in the same form share its integers.
+    form = (source, None if limits is None else limits[:2])
+    if form not in read:
         with graph_module.graph.inserting_before(node):
-            tokens[source] = _per_token(graph_module, source)
+            read[form] = (
+                _per_token(graph_module, source)
+                if limits is None
+                else _per_tensor(graph_module, source, *limits[:2])
+            )
+    if limits is not None:
+        _give_on_a_grid(graph_module, node, *limits[2:])
     scales = grid.scales[:, 0].clone() if grid.per_row else grid.scales
     zeros = torch.zeros(scales.shape, dtype=torch.int64)
     parts = {"values": grid.values, "scales": scales, "zeros": zeros}
@@ -92,7 +102,7 @@ def _linear(
             found = operators.dequantize_per_channel_group.default
             more = (*levels, grid.group, torch.float32)
         weight = call(graph_module, found, *reads, *more)
-    node.args = (tokens[source], weight, *node.args[2:])
+    node.args = (read[form], weight, *node.args[2:])
 
 
 def _per_token(graph_module: GraphModule, source: Node) -> Node:
@@ -110,6 +120,26 @@ def _per_token(graph_module: GraphModule, source: Node) -> Node:
         operators.dequantize_per_token.default,
         *(integers, scale, zero, *limits, torch.float32),
     )
+
+
+def _per_tensor(graph_module: GraphModule, source: Node, low: float, high: float) -> Node:
+    operators = torch.ops.quantized_decomposed
+    grid = (*affine(low, high), _LOW, _HIGH, torch.int8)
+    integers = call(graph_module, operators.quantize_per_tensor.default, source, *grid)
+    return call(graph_module, operators.dequantize_per_tensor.default, integers, *grid)
+
+
+def _give_on_a_grid(graph_module: GraphModule, node: Node, low: float, high: float) -> None:
+    """Round what a linear gives; a kernel with static integers writes integers."""
+    readers = list(node.users)
+    with graph_module.graph.inserting_after(node):
+        place = graph_module.graph.call_function(torch.ops.aten.alias.default, (node,))
+        place.meta = dict(node.meta)
+    with graph_module.graph.inserting_before(place):
+        rounded = _per_tensor(graph_module, node, low, high)
+    graph_module.graph.erase_node(place)
+    for reader in readers:
+        reader.replace_input_with(node, rounded)
 
 
 def _item(graph_module: GraphModule, source: Node, index: int) -> Node:

@@ -1,16 +1,16 @@
 """The plan of a quantized folder: written beside the model, and read back for an export.
 
 ``quantization.safetensors`` holds every tensor of a ``Decisions`` under the name of what it is:
-``values/NAME`` int8, ``scales/NAME`` float32, ``factors/NAME`` float32, ``channels/NAME`` int64.
+``values/NAME`` int8, ``scales/NAME`` float32, ``factors/NAME`` float32, ``channels/NAME`` int64,
+``ranges/NAME`` float32.
 What shape each must have follows from the ledger in ``quantization.json``.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -36,7 +36,9 @@ from edgekit_converters.quantize.record import (
     sealed,
 )
 
-_DTYPES = {"values": "I8", "scales": "F32", "factors": "F32", "channels": "I64"}
+_DTYPES = {"values": "I8", "scales": "F32", "factors": "F32", "channels": "I64", "ranges": "F32"}
+# Least and greatest of what a linear reads, and of what it gives.
+_RANGES = (4,)
 _Shapes = dict[str, tuple[str, tuple[int, ...]]]
 
 
@@ -52,9 +54,12 @@ def save(folder: Path, decisions: Decisions, facts: Facts) -> Plan:
     for name, grid in decisions.grids.items():
         tensors[f"values/{name}"] = grid.values
         tensors[f"scales/{name}"] = grid.scales
+        if grid.ranges is not None:
+            tensors[f"ranges/{name}"] = grid.ranges
     tensors |= {f"factors/{name}": tensor for name, tensor in decisions.factors.items()}
     tensors |= {f"channels/{name}": tensor for name, tensor in decisions.channels.items()}
-    wanted = _wanted(ledger, decisions.factors, _channel_counts(decisions.channels))
+    fixed = {name for name, grid in decisions.grids.items() if grid.ranges is not None}
+    wanted = _wanted(ledger, decisions.factors, fixed, _channel_counts(decisions.channels))
     if {name: tuple(tensor.shape) for name, tensor in tensors.items()} != {
         name: shape for name, (_, shape) in wanted.items()
     }:
@@ -102,7 +107,8 @@ def _decisions(path: Path, ledger: tuple[TensorRow, ...]) -> Decisions:
         if row.bits != FP32:
             values, scales = tensors[f"values/{name}"], tensors[f"scales/{name}"]
             width = min(row.group or row.columns, row.columns)
-            decisions.grids[name] = Grid(values, scales, row.bits, width)
+            ranges = tensors.get(f"ranges/{name}")
+            decisions.grids[name] = Grid(values, scales, row.bits, width, ranges)
         if f"factors/{name}" in tensors:
             decisions.factors[name] = tensors[f"factors/{name}"]
         whole = name.removesuffix(REST)
@@ -119,12 +125,13 @@ def _tensors(path: Path, ledger: tuple[TensorRow, ...]) -> dict[str, Tensor]:
             slices = {name: stored.get_slice(name) for name in names}
             found = {n: (s.get_dtype(), tuple(s.get_shape())) for n, s in slices.items()}
             factors = {n.removeprefix("factors/") for n in names if n.startswith("factors/")}
+            fixed = {n.removeprefix("ranges/") for n in names if n.startswith("ranges/")}
             channels = {
                 name.removeprefix("channels/"): shape
                 for name, (_, shape) in found.items()
                 if name.startswith("channels/")
             }
-            wanted = _wanted(ledger, factors, {n: s[0] for n, s in channels.items() if s})
+            wanted = _wanted(ledger, factors, fixed, {n: s[0] for n, s in channels.items() if s})
             for name in sorted(found.keys() | wanted.keys()):
                 if found.get(name) != wanted.get(name):
                     raise refused(
@@ -136,12 +143,18 @@ def _tensors(path: Path, ledger: tuple[TensorRow, ...]) -> dict[str, Tensor]:
         raise refused(f"{TENSORS} is not a valid safetensors file: {str(error)[:200]}") from None
 
 
-def _wanted(ledger: tuple[TensorRow, ...], factors: Any, channels: Mapping[str, int]) -> _Shapes:
+def _wanted(
+    ledger: tuple[TensorRow, ...],
+    factors: Collection[str],
+    fixed: Collection[str],
+    channels: Mapping[str, int],
+) -> _Shapes:
     """Type and shape of every tensor by the ledger; what the ledger rules out is not in it.
 
     Args:
         ledger: the rows.
         factors: names of linears whose activation is scaled.
+        fixed: names of linears with static activations.
         channels: how many channels of a linear were parted from the rest.
     """
     found: _Shapes = {}
@@ -154,6 +167,8 @@ def _wanted(ledger: tuple[TensorRow, ...], factors: Any, channels: Mapping[str, 
         found[f"scales/{row.tensor}"] = (_DTYPES["scales"], (row.rows, groups))
         if row.kind == "linear" and row.tensor in factors:
             found[f"factors/{row.tensor}"] = (_DTYPES["factors"], (row.columns,))
+        if row.kind == "linear" and row.bits == 8 and row.tensor in fixed:
+            found[f"ranges/{row.tensor}"] = (_DTYPES["ranges"], _RANGES)
     for name in channels:
         parted = by_name.get(f"{name}{OUTLIERS}")
         if parted is not None and f"{name}{REST}" in by_name:
@@ -175,6 +190,9 @@ def _check_values(tensors: Mapping[str, Tensor], ledger: tuple[TensorRow, ...]) 
         if kind in ("scales", "factors"):
             if not bool((torch.isfinite(tensor) & (tensor > 0)).all()):
                 raise refused(f"{TENSORS}: {name} has numbers that are not positive and finite")
+        elif kind == "ranges":
+            if not bool(torch.isfinite(tensor).all()) or (tensor[::2] > tensor[1::2]).any():
+                raise refused(f"{TENSORS}: {name} is no pair of ranges")
         elif kind == "channels":
             every = columns[f"{unit}{OUTLIERS}"] + columns[f"{unit}{REST}"]
             rising = bool((tensor[1:] > tensor[:-1]).all())

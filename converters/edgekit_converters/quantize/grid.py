@@ -21,12 +21,15 @@ class Grid:
             the last one of a row may be narrower.
         bits: 8, 4 or 2.
         group: columns that share a scale; all of them when one scale serves a row.
+        ranges: of a linear with static activations, float32 ``(4,)``: least and greatest of what it
+            reads, and of what it gives; None where activations are rounded for each token.
     """
 
     values: Tensor
     scales: Tensor
     bits: int
     group: int
+    ranges: Tensor | None = None
 
     def dequantized(self) -> Tensor:
         """The weight that the integers stand for, float32 ``(rows, columns)``."""

@@ -25,11 +25,13 @@ class Calibrators:
             best at a setting's bits, empty for none.
         rounding: chooses the integers of a linear's weight. Tables are rounded to nearest.
         split: whether outlying channels of an activation function get a linear of their own.
+        static: whether 8-bit linears read activations on one grid for all texts.
     """
 
     scaling: str = AUTO
     rounding: str = "gptq"
     split: bool = True
+    static: bool = False
 
 
 def scalings(

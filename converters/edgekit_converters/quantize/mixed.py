@@ -34,16 +34,16 @@ from edgekit_converters.quantize.search.sensitivity import (
     options,
     scan,
 )
+from edgekit_converters.quantize.search.timing import Times
 from edgekit_converters.quantize.settings import Choice, settle
 from edgekit_converters.quantize.simulate import Simulation
 from edgekit_converters.quantize.units import units
 
-# The length in tokens that a limit on time is for.
-LENGTH = 64
-
 _TEXTS = 64
 _TRIES = 5
 _KEPT = Setting(FP32, reason=NOT_ASKED)
+# Of timing all kinds of linears, besides making their programs.
+_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,12 @@ class Missed:
     Attributes:
         bytes: what the weights take.
         worst_cosine: of the texts that it was held against.
+        milliseconds: of one run; None where it was not timed.
     """
 
     bytes: int
     worst_cosine: float
+    milliseconds: float | None = None
 
 
 Hold = Callable[[dict[str, Setting]], Missed | None]
@@ -103,13 +105,16 @@ class Search:
             linears = (many[0] for many in self._groups.values() if many[0].kind == "linear")
             self._fixed += sum(4 * first.columns for first in linears)
 
-    def choose(self, budget: Budget, fp32_bytes: int, hold: Hold) -> Allocation:
+    def choose(
+        self, budget: Budget, fp32_bytes: int, hold: Hold, fp32_milliseconds: float | None = None
+    ) -> Allocation:
         """The best choice within a budget that holds it when it is measured.
 
         Args:
             budget: what must hold.
             fp32_bytes: what a share in it is of.
             hold: carries a choice out; says by what it misses the budget, or None.
+            fp32_milliseconds: one run of the fp32 artifact; needed for a limit on time.
 
         Returns:
             What was predicted of the choice that ``hold`` accepted.
@@ -118,7 +123,7 @@ class Search:
             CheckFailed: no choice holds the budget.
         """
         rules = self._rules(budget)
-        limits = self._limits(budget, fp32_bytes, rules)
+        limits = self._limits(budget, fp32_bytes, rules, fp32_milliseconds)
         tried: list[dict[str, str]] = []
         for _ in range(_TRIES):
             ranked = solutions(self._scanned, limits, rules)
@@ -132,8 +137,15 @@ class Search:
             limits = _corrected(limits, pick, missed)
         raise CheckFailed(
             f"none of {len(tried)} mixed plans held the budget when it was measured",
-            hint="Allow more bytes, or ask for a little less quality.",
+            hint="Allow more bytes or time, or ask for a little less quality.",
         )
+
+    def measure_kinds(self, tokens: int) -> None:
+        """Time every linear that may be chosen, or read the times that are kept; ``cost.table``."""
+        self._times(tokens)
+
+    def _times(self, tokens: int) -> Times:
+        return cost.table(cost.kinds(self._groups, self._with_fp32), (tokens,), _SECONDS)
 
     def plot(self, path: Path, fp32_bytes: int) -> None:
         """Draw what every size buys, beside one width for all.
@@ -151,28 +163,50 @@ class Search:
     def _settings(self, unit: Unit) -> Sequence[Setting]:
         return self._candidates[unit.name]
 
-    def _limits(self, budget: Budget, fp32_bytes: int, rules: Rules) -> Limits:
+    def _limits(
+        self,
+        budget: Budget,
+        fp32_bytes: int,
+        rules: Rules,
+        fp32_milliseconds: float | None = None,
+    ) -> Limits:
         size = budget.most_bytes(fp32_bytes)
-        time = None
-        if budget.latency is not None:
-            whole = sum(rules.milliseconds[name, _KEPT.label] for name in self._groups)
-            time = budget.latency * whole
+        time, rest = None, 0.0
+        if budget.timed and fp32_milliseconds is not None:
+            time = budget.most_milliseconds(fp32_milliseconds)
+            # What is no linear takes what fp32 shows that it takes, whatever the bits.
+            linear = sum(rules.milliseconds[name, _KEPT.label] for name in self._groups)
+            rest = max(0.0, fp32_milliseconds - linear)
         return Limits(
             objective="bytes" if size is None and time is None else "worst",
             bytes=size,
             fixed_bytes=self._fixed,
             worst_cosine=budget.worst_cosine,
             milliseconds=time,
+            fixed_milliseconds=rest,
             worst_ratio=self.additivity.worst_ratio,
             mean_ratio=self.additivity.mean_ratio,
         )
 
     def _rules(self, budget: Budget) -> Rules:
-        if budget.latency is None:
+        if not budget.timed:
             return Rules()
-        wanted = cost.kinds(self._groups, self._with_fp32)
-        times = cost.table(wanted, (LENGTH,))
-        return Rules(milliseconds=cost.of_options(self._groups, self._with_fp32, times, LENGTH))
+        times = self._times(budget.tokens)
+        spent = cost.of_options(self._groups, self._with_fp32, times, budget.tokens)
+        small = budget.bytes is not None or budget.share is not None
+        return Rules(allowed={} if small else self._rounded_tables(), milliseconds=spent)
+
+    def _rounded_tables(self) -> dict[str, tuple[str, ...]]:
+        """Integers for tables where only time is limited: a lookup is as fast in fp32, and no more.
+
+        Quality alone would keep the largest tensor of a small model in fp32 for its last digit.
+        """
+        found = {
+            name: tuple(one.label for one in self._candidates[members[0].name] if one.bits != FP32)
+            for name, members in self._groups.items()
+            if members[0].kind == "table"
+        }
+        return {name: amounts for name, amounts in found.items() if amounts}
 
     def _with_fp32(self, unit: Unit) -> Sequence[Setting]:
         """What is timed: a limit is a share of fp32's time, whether or not fp32 may be chosen."""
@@ -247,4 +281,7 @@ def _corrected(limits: Limits, pick: Allocation, missed: Missed) -> Limits:
     predicted, measured = 1 - pick.worst_cosine, 1 - missed.worst_cosine
     if 0 < predicted < measured:
         ratio *= measured / predicted
-    return replace(limits, fixed_bytes=fixed, worst_ratio=ratio)
+    rest = limits.fixed_milliseconds
+    if missed.milliseconds is not None and pick.milliseconds is not None:
+        rest = max(0.0, rest + missed.milliseconds - pick.milliseconds)
+    return replace(limits, fixed_bytes=fixed, worst_ratio=ratio, fixed_milliseconds=rest)

@@ -14,6 +14,8 @@ Elsewhere ``d = 0`` and ``z = 128``.
 What is fast was measured (docs/adr/0010): few passes over the data. ``QuantizeLinear`` along the
 token axis divides and rounds in one pass, ``MatMulIntegerToFloat`` multiplies by ``w`` while it
 writes, and linears that read the same activation are one product.
+
+A grid with ranges (``int8-static``) has one ``s`` and ``z`` for all tokens instead, known before.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 
+from edgekit_converters.quantize.activations import affine
 from edgekit_converters.quantize.onnx_graph import CONTRIB, Array, Draft
 from edgekit_converters.quantize.onnx_match import Linear
 
@@ -60,6 +63,7 @@ class Dynamic:
         self._draft = draft
         self._tokens: dict[str, Tokens] = {}
         self._centres: dict[object, str] = {}
+        self._fixed: dict[str, str] = {}
 
     def write(self, linears: Sequence[Linear], packed: str, output: str) -> None:
         """One product for linears that read the same activation.
@@ -69,6 +73,9 @@ class Dynamic:
             packed: name of the int8 constant ``(inputs, outputs of all)``.
             output: name of the value to make, biases included.
         """
+        if linears[0].grid.ranges is not None:
+            self._write_static(linears, packed, output)
+            return
         draft, tokens = self._draft, self._activation(linears[0].source)
         columns = np.concatenate([linear.grid.scales.numpy().ravel() for linear in linears])
         scales = draft.const(f"{packed}.scale", columns)
@@ -85,6 +92,27 @@ class Dynamic:
             draft.add("Add", [scaled, draft.const(f"{output}.bias", row)], output)
         else:
             draft.add("Mul", [floats, tokens.scale], output)
+
+    def _write_static(self, linears: Sequence[Linear], packed: str, output: str) -> None:
+        """The same with one scale for all activations, which calibration chose: two operators."""
+        draft, source = self._draft, linears[0].source
+        ranges = linears[0].grid.ranges
+        assert ranges is not None
+        low, high = ranges[:2].tolist()
+        step, zero = affine(low, high)
+        scale = draft.floats(step)
+        centre = draft.const(f"{source}.zero", np.array(zero + _CENTRE, np.uint8))
+        if source not in self._fixed:
+            self._fixed[source] = draft.add(
+                "QuantizeLinear", [source, scale, centre], f"{source}.fixed"
+            )
+        columns = np.concatenate([linear.grid.scales.numpy().ravel() for linear in linears])
+        scales = draft.const(f"{packed}.scale", columns)
+        inputs = [self._fixed[source], packed, scale, scales, centre]
+        row = np.concatenate([_row(linear, None) for linear in linears])
+        if row.any():
+            inputs += ["", draft.const(f"{output}.bias", row)]
+        draft.add("MatMulIntegerToFloat", inputs, output, domain=CONTRIB)
 
     def _activation(self, source: str) -> Tokens:
         """Quantize a value, once for all that read it."""

@@ -1,6 +1,7 @@
 """``quantization.json``: the plan of a quantized folder as typed data. Read without torch.
 
-Nothing in it depends on when or where it was made: the same inputs give the same bytes.
+Nothing in it depends on when or where it was made: the same inputs give the same bytes. What a plan
+with a limit on time was timed at is the exception.
 """
 
 from __future__ import annotations
@@ -79,10 +80,25 @@ class Calibration(_Part):
     sha256: Sha256
 
 
+class TimeRecord(_Part):
+    """The time of one run: the limit, and what was predicted and measured, in milliseconds.
+
+    Of one text of ``tokens`` tokens, by so many threads of the processor that the plan was made on.
+    Of the whole record this alone is not the same when a plan is made again.
+    """
+
+    tokens: Size
+    threads: Size
+    limit: float
+    predicted: float
+    measured: float
+    fp32: float
+
+
 class SearchRecord(_Part):
     """What a mixed plan had to hold, and what was predicted of it.
 
-    ``latency`` is a share of the time of fp32's linear layers; correlations say how well the losses
+    ``latency`` is a share of the fp32 artifact's time; correlations say how well the losses
     of single groups of tensors predicted those of mixes, on the calibration texts.
     """
 
@@ -94,6 +110,7 @@ class SearchRecord(_Part):
     predicted_mean: float
     worst_correlation: float
     mean_correlation: float
+    time: TimeRecord | None = None
 
 
 class Facts(_Part):

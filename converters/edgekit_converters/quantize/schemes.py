@@ -17,11 +17,12 @@ class Scheme:
 
     Attributes:
         name: what ``--scheme`` and ``--quantize`` take.
-        linear: bits of the linears' weights; activations are int8, one scale a token, wherever
-            the weights are integers.
+        linear: bits of the linears' weights; activations are int8 wherever the weights are
+            integers, one scale a token.
         table: bits of the embedding tables.
         better: the scheme to offer when this one falls below its floor; empty for none.
         help: one line.
+        static: whether 8-bit linears have one scale for all activations instead, from calibration.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Scheme:
     table: int
     better: str
     help: str
+    static: bool = False
 
     def choice(self, overrides: Sequence[Override] = ()) -> Choice:
         """As settings are made from it."""
@@ -50,6 +52,7 @@ SCHEMES = {
     for scheme in (
         Scheme("none", FP32, FP32, "", "fp32, nothing rounded"),
         Scheme("int8", 8, 8, "none", "8-bit linears and embedding tables"),
+        Scheme("int8-static", 8, 8, "int8", "int8 with activations on fixed grids", static=True),
         Scheme("int8-int4", 8, 4, "int8", "8-bit linears, 4-bit embedding tables in groups"),
         Scheme("int4-int8", 4, 8, "int8", "4-bit linears in groups, 8-bit embedding tables"),
         Scheme("int4", 4, 4, "int4-int8", "4-bit linears and embedding tables, in groups"),

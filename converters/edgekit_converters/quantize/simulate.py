@@ -38,11 +38,13 @@ class Treatment:
         weight: float32 ``(rows, columns)``; a linear's is for the activation times ``factor``.
         round_input: rounds a linear's activation as the kernel does; None to leave it alone.
         factor: what smoothing multiplies the activation with, ``(columns,)``; None for nothing.
+        round_output: rounds what a linear gives; None to leave it alone.
     """
 
     weight: Tensor
     round_input: Callable[[Tensor], Tensor] | None = None
     factor: Tensor | None = None
+    round_output: Callable[[Tensor], Tensor] | None = None
 
 
 # The units that differ from the captured graph, by name.
@@ -240,7 +242,8 @@ def _treated(
     if form not in rounded:
         rounded[form] = _activation(treatment, values[reads[source]])
     added = values[reads[bias]] if isinstance(bias, Node) else None
-    return torch.nn.functional.linear(rounded[form], treatment.weight, added)
+    output = torch.nn.functional.linear(rounded[form], treatment.weight, added)
+    return output if treatment.round_output is None else treatment.round_output(output)
 
 
 def _activation(treatment: Treatment, activation: Tensor) -> Tensor:

@@ -325,7 +325,7 @@ _OFFER = {
     "bytes": "{} {}",
     "worst_cosine": "{} {} (worst text)",
     "mean_cosine": "{} {} (mean)",
-    "milliseconds": "{} {} ms",
+    "milliseconds": "{} {}ms",
 }
 _WANTED = {
     "bytes": "at most {} bytes",

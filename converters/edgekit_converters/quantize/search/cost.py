@@ -1,9 +1,9 @@
 """Milliseconds of a mix: a table of XNNPACK's linear layers by shape, bits and length of the text.
 
-Measured here (``timing``), and kept in the user's cache folder for one processor and one set of
-versions. Only differences between the bits of one shape mean something, since every figure holds
-the same overhead: a forecast starts from one artifact that was measured whole. None of it says
-anything of a phone.
+Measured here (``timing``; one thread's processor time), and kept in the user's cache folder for one
+processor and one set of versions. Only differences between the bits of one shape mean something,
+since every figure holds the same overhead: a forecast starts from one artifact that was measured
+whole. None of it says anything of a phone.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from edgekit_converters.quantize.search.timing import Kind, Times, measure
 
 LENGTHS = (16, 64, 128)
 
-_SCHEMA = 1
+_SCHEMA = 2
 
 
 @dataclass(frozen=True)

@@ -1,40 +1,35 @@
 """Time XNNPACK's linear layers on this machine: a small program of each kind, all in turn.
 
-Each program holds several copies of one linear, as wide apart in memory as in a model. The figure
-is the fastest tenth of the calls: what else runs on a machine only ever adds time.
+Each program holds several copies of one linear, as wide apart in memory as in a model. How it is
+timed is ``clock``'s.
 """
 
 from __future__ import annotations
 
-import random
 import tempfile
-import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from edgekit.bundle.manifest import Dim, Signature, TensorSpec
-from edgekit.runtime import Session, load_runtime
 from edgekit_converters.export.capture import MIN_LENGTH, Captured
 from edgekit_converters.export.delegates import xnnpack
 from edgekit_converters.quantize import executorch_writer
 from edgekit_converters.quantize.plan import FP32, Setting
 from edgekit_converters.quantize.rounding import nearest
+from edgekit_converters.quantize.search.clock import Program, milliseconds
 from edgekit_converters.quantize.units import units
 from edgekit_converters.quiet import quiet
 
 _COPIES = 4
 # float32 bytes of one program's weights: a vocabulary's linear comes alone.
 _MOST_BYTES = 64 * 1024 * 1024
-_WARM_UPS = 3
-_TIMED = 3
-_FEWEST_ROUNDS = 3
-_TENTH = 0.1
 
 
 @dataclass(frozen=True)
@@ -65,23 +60,23 @@ Times = dict[tuple[Kind, int], float]
 
 def measure(wanted: Collection[Kind], lengths: Sequence[int], seconds: float) -> Times:
     """Make a program of every kind and time them in turn, each length for itself."""
-    sessions: dict[Kind, tuple[Session, int]] = {}
-    longest = max(lengths)
+    order, longest = list(wanted), max(lengths)
+    copies = [max(1, min(_COPIES, _MOST_BYTES // (4 * one.rows * one.columns))) for one in order]
     times: Times = {}
     with tempfile.TemporaryDirectory() as scratch:
-        for number, one in enumerate(wanted):
-            copies = max(1, min(_COPIES, _MOST_BYTES // (4 * one.rows * one.columns)))
-            path = Path(scratch) / f"{number}.pte"
+        paths = []
+        for number, (one, count) in enumerate(zip(order, copies, strict=True)):
+            paths.append(Path(scratch) / f"{number}.pte")
             with quiet():
-                path.write_bytes(_program(one, copies, longest))
-            opened = load_runtime("executorch").open_session(path, _signature(one, longest))
-            sessions[one] = opened, copies
+                paths[-1].write_bytes(_program(one, count, longest))
         for length in lengths:
-            calls = {one: _call(opened, one, length) for one, (opened, _) in sessions.items()}
-            fastest = _fastest(calls, seconds / len(lengths))
-            times |= {(one, length): fastest[one] / sessions[one][1] for one in fastest}
-        for opened, _ in sessions.values():
-            opened.close()
+            programs = [
+                Program(path, _signature(one, longest), _input(one, length))
+                for one, path in zip(order, paths, strict=True)
+            ]
+            found = milliseconds(programs, seconds / len(lengths))
+            for one, count, took in zip(order, copies, found, strict=True):
+                times[one, length] = took / count
     return times
 
 
@@ -141,29 +136,6 @@ def _signature(one: Kind, longest: int) -> Signature:
     return Signature(inputs=(spec("activation", one.columns),), outputs=(spec("sum", one.rows),))
 
 
-def _call(session: Session, one: Kind, length: int) -> Callable[[], object]:
+def _input(one: Kind, length: int) -> dict[str, NDArray[Any]]:
     shape = (1, length, one.columns)
-    values = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
-    return lambda: session.run({"activation": values})
-
-
-def _fastest(calls: Mapping[Kind, Callable[[], object]], seconds: float) -> dict[Kind, float]:
-    """Milliseconds, in rounds through all of them in a newly drawn order."""
-    order = list(calls)
-    draw = random.Random(0)
-    times: dict[Kind, list[float]] = {one: [] for one in order}
-    for call in calls.values():
-        for _ in range(_WARM_UPS):
-            call()
-    end = time.monotonic() + seconds
-    rounds = 0
-    while rounds < _FEWEST_ROUNDS or time.monotonic() < end:
-        draw.shuffle(order)
-        for one in order:
-            calls[one]()  # its weights come back into the cache
-            for _ in range(_TIMED):
-                start = time.perf_counter()
-                calls[one]()
-                times[one].append(1000 * (time.perf_counter() - start))
-        rounds += 1
-    return {one: float(np.quantile(took, _TENTH)) for one, took in times.items()}
+    return {"activation": np.random.default_rng(0).standard_normal(shape).astype(np.float32)}
