@@ -14,7 +14,7 @@ from edgekit_converters.distill.recipe import Recipe
 from edgekit_converters.training.trainer import Settings
 
 DEFAULT_LOSS = {"embedding": "cosine,similarity", "classes": "logits", "tokens": "logits"}
-_DEFAULT_GENERATION = "skew_kl"
+_DEFAULT_GENERATION = "forward_kl"
 _STEPS = 500
 _RATE = 2e-4
 

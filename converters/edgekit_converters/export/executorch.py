@@ -40,7 +40,7 @@ def lower(
     if rewrite is not None:
         rewrite(graph)
     if delegate != "none":
-        rewrites.apply_all(graph, RUNTIME)
+        rewrites.apply_all(graph, RUNTIME, rewrites.BEFORE_INTEGERS if grids else frozenset())
     executorch_writer.apply(graph, grids)
     ready = captured.again(graph)
     with spared(), delegation.refusals() as refused:

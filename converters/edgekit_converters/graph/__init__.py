@@ -20,6 +20,9 @@ from torch.fx import GraphModule
 
 from edgekit.errors import SpecError
 
+# They move numbers into weights: once integers are chosen for these they would be lost.
+BEFORE_INTEGERS = frozenset({"scaling"})
+
 
 def apply_all(
     graph_module: GraphModule, runtime: str | None = None, skip: frozenset[str] = frozenset()

@@ -33,8 +33,8 @@ def apply(graph_module: GraphModule, grids: Mapping[str, Grid]) -> None:
         grids: by the graph's name of the tensor.
 
     Raises:
-        InternalError: a scale is not finite, or a calibrated tensor is not used by any linear or
-            lookup, so that its integers would be missing from the artifact.
+        InternalError: a scale is not finite, a tensor is no longer what its integers stand for, or
+            no linear or lookup uses it, so that its integers would be missing from the artifact.
     """
     unsound = [name for name, grid in grids.items() if not torch.isfinite(grid.scales).all()]
     if unsound:
@@ -49,8 +49,11 @@ def apply(graph_module: GraphModule, grids: Mapping[str, Grid]) -> None:
         kind, place = _USES.get(node.target, ("", 0)) if node.op == "call_function" else ("", 0)
         weight = node.args[place] if kind else None
         name = str(weight.target) if isinstance(weight, Node) and weight.op == "get_attr" else ""
-        if name not in grids or constant(graph_module, weight) is None:
+        value = constant(graph_module, weight) if name in grids else None
+        if value is None:
             continue
+        if name not in written and not torch.allclose(value, grids[name].dequantized(), rtol=1e-4):
+            raise InternalError(f"changed after its integers were chosen: {name}")
         if kind == "linear":
             _linear(graph_module, node, name, grids[name], held, read)
         else:

@@ -95,6 +95,34 @@ def test_a_table_gives_the_calibrated_rows(bits: int, group: int, tmp_path: Path
     assert packed(grid.values, bits).numpy().tobytes() in lowered.data
 
 
+class Capped(Tied):
+    """Divides what a linear gives, as the heads of Gemma do before their tanh."""
+
+    def forward(self, ids: Tensor) -> Tensor:
+        return torch.tanh(super().forward(ids) / 30.0)
+
+
+def test_a_factor_behind_a_calibrated_linear_is_not_lost(tmp_path: Path) -> None:
+    grid = random_grid(ROWS, 4, 32, seed=3)
+    graph = captured(Capped(torch.eye(COLUMNS), grid.dequantized()), COLUMNS)
+    with quiet():
+        lowered = executorch.lower(graph, {"linear.weight": grid}, "xnnpack")
+    found = run(lowered, graph, torch.arange(COLUMNS)[None], tmp_path)
+    wanted = torch.tanh(grid.dequantized().T / 30.0)
+    torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-5)
+
+
+def test_a_weight_that_changed_after_its_integers_were_chosen_is_refused() -> None:
+    grid = random_grid(ROWS, 8, 0, seed=4)
+    graph = captured(Tied(torch.eye(COLUMNS), 2 * grid.dequantized()), COLUMNS)
+    refused(
+        InternalError,
+        70,
+        "changed after its integers were chosen: linear.weight",
+        lambda: executorch_writer.apply(graph.module(), {"linear.weight": grid}),
+    )
+
+
 def test_packing_loses_nothing() -> None:
     for bits in (8, 4, 2):
         values = random_grid(5, bits, 0, seed=9).values

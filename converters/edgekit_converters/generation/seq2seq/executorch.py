@@ -16,7 +16,7 @@ from edgekit_converters.export.capture import Captured
 from edgekit_converters.export.executorch import FILE, RUNTIME
 from edgekit_converters.export.retracing import spared
 from edgekit_converters.generation import rewrites
-from edgekit_converters.graph import apply_all
+from edgekit_converters.graph import BEFORE_INTEGERS, apply_all
 from edgekit_converters.quantize import executorch_writer
 from edgekit_converters.quantize.grid import Grid
 
@@ -66,7 +66,7 @@ def _ready(captured: Captured, grids: Mapping[str, Grid], delegate: str) -> Capt
     if delegate != "none":
         rewrites.apply_all(graph, RUNTIME)
         graph = captured.again(graph).module()
-        apply_all(graph, RUNTIME)
+        apply_all(graph, RUNTIME, BEFORE_INTEGERS if grids else frozenset())
     executorch_writer.apply(graph, grids)
     return captured.again(graph)
 
