@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -102,7 +103,12 @@ def test_the_environment_is_where_the_pages_say() -> None:
     assert "-m venv --clear .venv" in plan
 
 
-@pytest.mark.parametrize("line", CHEAP)
+def or_slow(line: str) -> Any:
+    """A limit on time measures kinds of layers, and every pick."""
+    return pytest.param(line, marks=pytest.mark.slow) if "--max-latency" in line else line
+
+
+@pytest.mark.parametrize("line", [or_slow(line) for line in CHEAP])
 def test_command(line: str, desk: Path) -> None:
     done = typed(line, desk)
     assert done.returncode == 0, done.stderr
