@@ -122,7 +122,7 @@ def test_a_tuning_file_goes_along(edgekit: Program, tiny_bundle: Path, tmp_path:
     assert not asset.exists()
     forced = edgekit(*again, "--force")
     assert forced.returncode == 0, forced.stderr
-    assert "WARNING: measured at host" in forced.stderr
+    assert "WARNING: measured on host" in forced.stderr
     assert 'tuning = "edgekit/tuning.json"' in forced.stderr
     assert sorted(path.name for path in assets.iterdir()) == [asset.name, "tuning.json"]
 

@@ -159,7 +159,8 @@ def test_options_that_do_not_go_together(stored: Path, tmp_path: Path) -> None:
         refused(error, status, word, partial(export, stored, out=out, **options))
     encoder = tiny_bert(tmp_path / "encoder")
     refused(SpecError, 64, "--max-context", lambda: export(encoder, out=out, max_context=64))
-    refused(Unsupported, 78, "text-generation", lambda: quantize(stored, out=out, scheme="int8"))
+    refused(Unsupported, 78, "mixed plan", lambda: quantize(stored, out=out, max_size="30%"))
+    refused(Unsupported, 78, "int8-static", lambda: quantize(stored, out=out, scheme="int8-static"))
     assert not out.exists()
 
 
