@@ -38,16 +38,25 @@ _TRAINED, _ROUNDS = 300, 2  # texts that the teacher itself was trained on, and 
 TESTED = 400  # texts, none of which anything was trained on
 
 
-def triage(count: int, seed: int, noise: float = NOISE) -> list[tuple[str, str]]:
-    """Texts and labels: another part is always named too, and is fine, or broken by the first."""
+def triage(
+    count: int, seed: int, noise: float = NOISE, *, all_words: bool = False
+) -> list[tuple[str, str]]:
+    """Texts and labels: another part is always named too, and is fine, or broken by the first.
+
+    ``all_words`` draws from words and forms that no text to train on has.
+    """
     draw = random.Random(seed)
+
+    def one(choices: list[str], kept: int) -> str:
+        return draw.choice(choices if all_words else choices[:kept])
+
     rows = []
     for _ in range(count):
         label, other = draw.sample(LABELS, 2)
-        bad = f"the {draw.choice(_WORDS[label])} {draw.choice(_FAULTS)}"
-        good = f"the {draw.choice(_WORDS[other])} {draw.choice(_FINE)}"
-        hit = f"the {draw.choice(_WORDS[other])} {draw.choice(_FAULTS)}"
-        text = draw.choice(_FORMS).format(bad=bad, good=good, hit=hit)
+        bad = f"the {one(_WORDS[label], 2)} {one(_FAULTS, 4)}"
+        good = f"the {one(_WORDS[other], 2)} {one(_FINE, 5)}"
+        hit = f"the {one(_WORDS[other], 2)} {one(_FAULTS, 4)}"
+        text = one(_FORMS, 4).format(bad=bad, good=good, hit=hit)
         said = draw.choice(LABELS) if draw.random() < noise else label
         rows.append((text.capitalize() + ".", said))
     return rows
@@ -89,8 +98,11 @@ def taught_teacher(place: Path) -> tuple[Path, Path]:
 
 
 def accuracy(model: Taught) -> float:
-    """Share of ``TESTED`` unseen texts, all labelled well, that a model sorts right."""
-    rows = triage(TESTED, 2, 0.0)
+    """Share of ``TESTED`` unseen texts, all labelled well, that a model sorts right.
+
+    Half of their words and a third of their forms are new to everyone.
+    """
+    rows = triage(TESTED, 2, 0.0, all_words=True)
     collate, probe, right = collate_for(model), model.probe(), 0
     for start in range(0, TESTED, 32):
         part = rows[start : start + 32]
