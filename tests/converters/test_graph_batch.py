@@ -209,6 +209,8 @@ def test_one_delegate_call_in_int8(case: Callable[[str], Case]) -> None:
         weights = dict(module.named_parameters())
         linears = [unit.name for unit in units(module) if unit.kind == "linear"]
         grids = {name: nearest.fit(weights[name].detach(), 8, 0) for name in linears}
+        for name, grid in grids.items():
+            weights[name].data = grid.dequantized()
         graph.apply_all(module, "executorch", skip)
         executorch_writer.apply(module, grids)
         with quiet(), delegation.refusals() as refused:

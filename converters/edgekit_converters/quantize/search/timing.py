@@ -118,6 +118,8 @@ def _program(one: Kind, copies: int, longest: int) -> bytes:
             )
             for unit in units(graph)
         }
+        for name, grid in grids.items():
+            graph.get_parameter(name).data = grid.dequantized()
         executorch_writer.apply(graph, grids)
         captured = captured.again(graph)
     edge = to_edge_transform_and_lower(captured.program, **xnnpack.lowering())
