@@ -223,7 +223,7 @@ FAULTS = [
         "dense.weight",
         runtime="onnx",
     ),
-    Fault("integers that wrap", in_grids(each(saturated), executorch), "lowered"),
+    Fault("integers that wrap", in_grids(each(saturated), executorch), "output.dense.weight"),
     Fault("nibbles swapped", nibbles, "lowered", "int8-int4"),
     Fault("file cut short", another_file, "model.pte"),
 ]
