@@ -46,15 +46,6 @@ def evaluate(
     return run
 
 
-def clean(phone: ScriptedPhone) -> bool:
-    return (
-        phone.files() == []
-        and phone.settings == phone.settings_at_start
-        and phone.unknown == []
-        and phone.sandbox.escapes == []
-    )
-
-
 def test_a_phone_and_this_machine_in_one_table(evaluate: Evaluate, phone: ScriptedPhone) -> None:
     done = evaluate("--runtime", "onnx,device", "--json", "-o", "run.json")
     assert done.returncode == 0, done.stderr
@@ -68,7 +59,7 @@ def test_a_phone_and_this_machine_in_one_table(evaluate: Evaluate, phone: Script
     accuracy = {one["name"]: one["figures"][0]["value"] for one in (here, there)}
     assert len(set(accuracy.values())) == 1
     assert any("--job" in run for run in phone.executed)
-    assert clean(phone)
+    assert phone.clean()
 
 
 def test_harm_and_a_second_phone_by_its_serial(evaluate: Evaluate, make_phone: MakePhone) -> None:
@@ -82,7 +73,7 @@ def test_harm_and_a_second_phone_by_its_serial(evaluate: Evaluate, make_phone: M
     (one,) = json.loads(done.stdout)["contestants"]
     assert [harm["rows"] for harm in one["robustness"]] == [4] * 5
     assert first.executed == []
-    assert clean(other)
+    assert other.clean()
 
 
 def test_no_phone_is_told_before_anything_is_asked(evaluate: Evaluate, home: Path) -> None:
@@ -109,7 +100,7 @@ def test_a_phone_that_cannot_run_it(
     old = evaluate("--runtime", "device")
     assert old.returncode == 78, old.stderr
     assert "armeabi-v7a" in old.stderr
-    assert clean(phone)
+    assert phone.clean()
 
 
 def test_a_stopped_run_goes_on_with_what_the_phone_had_said(
@@ -137,7 +128,7 @@ def test_a_stopped_run_goes_on_with_what_the_phone_had_said(
     before = kept.read_bytes().count(b"\n") - 1
     assert before == 256
     assert process.returncode == 130
-    assert clean(phone)
+    assert phone.clean()
     asked = len(phone.executed)
     done = subprocess.run(
         start, cwd=tmp_path, env=env, capture_output=True, text=True, check=False, timeout=300

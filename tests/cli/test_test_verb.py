@@ -56,15 +56,6 @@ def wrong(tiny_bundle: Path, tmp_path: Path) -> Path:
     return copy
 
 
-def clean(phone: ScriptedPhone) -> bool:
-    return (
-        phone.files() == []
-        and phone.settings == phone.settings_at_start
-        and phone.unknown == []
-        and phone.sandbox.escapes == []
-    )
-
-
 def test_a_sound_bundle_on_a_phone(
     run_test: Test, phone: ScriptedPhone, tiny_bundle: Path, tmp_path: Path
 ) -> None:
@@ -79,7 +70,7 @@ def test_a_sound_bundle_on_a_phone(
     case = ElementTree.parse(tmp_path / "report.xml").getroot().find("testsuite/testcase")
     assert case is not None
     assert case.get("name") == f"model.pte goldens on {done.stdout.splitlines()[0]}"
-    assert clean(phone)
+    assert phone.clean()
 
 
 def test_one_json_document(run_test: Test, phone: ScriptedPhone, tiny_bundle: Path) -> None:
@@ -114,7 +105,7 @@ def test_a_difference_is_named(run_test: Test, phone: ScriptedPhone, wrong: Path
     for named in ("model.pte on", phone.serial, "worst golden: '"):
         assert named in done.stderr
     assert "Traceback" not in done.stderr
-    assert clean(phone)
+    assert phone.clean()
     document = json.loads(run_test(wrong, *QUICK, "--json").stdout)
     assert document["passed"] is False
     assert document["error"]["code"] == "parity-failed"
@@ -170,8 +161,8 @@ def test_several_phones_and_one_that_fails(
     assert found[gone.serial]["error"]["code"] == "transfer-broken"
     for phone in (full, gone):
         assert phone.serial in document["error"]["message"]
-    assert clean(good)
-    assert clean(full)
+    assert good.clean()
+    assert full.clean()
     top = ElementTree.parse(tmp_path / "report.xml").getroot()
     assert (len(top), top.get("errors")) == (3, "2")
 
@@ -184,7 +175,7 @@ def test_the_table_of_several_phones(
     assert done.returncode == 0, done.stderr
     rows = [line for line in done.stdout.splitlines() if "model.pte" in line]
     assert all(any(phone.serial in row for row in rows) for phone in phones)
-    assert all(map(clean, phones))
+    assert all(phone.clean() for phone in phones)
 
 
 def test_the_cable_comes_out_and_the_next_run_goes_on(
@@ -199,7 +190,7 @@ def test_the_cable_comes_out_and_the_next_run_goes_on(
     done = run_test(tiny_bundle, *QUICK)
     assert done.returncode == 0, done.stderr
     assert "there already" in done.stdout
-    assert clean(phone)
+    assert phone.clean()
 
 
 @pytest.mark.parametrize("words", [(), ("--all",)], ids=["one", "all"])
@@ -223,13 +214,13 @@ def test_a_stop_gives_the_phone_back(
         deadline = time.monotonic() + 60
         while not any("--job" in run for run in phone.executed) and time.monotonic() < deadline:
             time.sleep(0.05)
-        assert not clean(phone)
+        assert not phone.clean()
         process.send_signal(number)
         _, said = process.communicate(timeout=60)
     assert process.returncode == 128 + number, said
     assert f"stopped by {signal.Signals(number).name}" in said
     assert "Traceback" not in said
-    assert clean(phone)
+    assert phone.clean()
 
 
 def test_a_labelled_file(
@@ -293,7 +284,7 @@ def test_waiting_for_the_tap(run_test: Test, make_phone: MakePhone, tiny_bundle:
     done = run_test(tiny_bundle, *QUICK, "--wait", "60")
     tap.join()
     assert done.returncode == 0, done.stderr
-    assert clean(phone)
+    assert phone.clean()
 
 
 def test_a_runner_that_hangs(run_test: Test, phone: ScriptedPhone, tiny_bundle: Path) -> None:
@@ -303,7 +294,7 @@ def test_a_runner_that_hangs(run_test: Test, phone: ScriptedPhone, tiny_bundle: 
     assert done.returncode == 75
     assert "within 2 s" in done.stderr
     assert time.monotonic() - began < 20
-    assert clean(phone)
+    assert phone.clean()
 
 
 def test_keep_makes_the_next_test_quicker(
@@ -314,4 +305,4 @@ def test_keep_makes_the_next_test_quicker(
     assert phone.settings == phone.settings_at_start
     second = json.loads(run_test(tiny_bundle, *QUICK, "--json").stdout)["places"][0]
     assert second["copied"]["sent"] < 100
-    assert clean(phone)
+    assert phone.clean()

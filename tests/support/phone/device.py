@@ -136,6 +136,15 @@ class ScriptedPhone:
         programs.kill_all(self.processes)
         shutil.rmtree(self._home, ignore_errors=True)
 
+    def clean(self) -> bool:
+        """Whether it is as it was: no file, no setting, and nothing that it did not know."""
+        return (
+            self.files() == []
+            and self.settings == self.settings_at_start
+            and self.unknown == []
+            and self.sandbox.escapes == []
+        )
+
     def files(self) -> list[str]:
         """Names under /data/local/tmp, folders with a slash."""
         return self.sandbox.files()
