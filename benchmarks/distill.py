@@ -11,6 +11,7 @@
     python -m benchmarks.distill memory      memory from ten thousand to a million rows
 
 ``--steps``, ``--seeds`` and ``--texts`` make a run longer or shorter; what they were is printed.
+Half of the texts need Debian's ``wordnet-base``; ``--source docstrings`` does without.
 """
 
 from __future__ import annotations
@@ -23,12 +24,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from benchmarks.docstrings import TRAINING, sentences
+from benchmarks.definitions import SOURCES, training_texts
 from benchmarks.embedding_quality import Quality
 from edgekit_converters.distill.collate import NumberedRows, collate_for
 from edgekit_converters.distill.distilling import distill
@@ -50,7 +52,8 @@ def main() -> int:
     parser.add_argument("command", choices=sorted(_COMMANDS))
     parser.add_argument("--steps", type=int, default=500)
     parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--texts", type=int, default=9000)
+    parser.add_argument("--texts", type=int, default=60000)
+    parser.add_argument("--source", choices=sorted(SOURCES), default="both")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--depths", default="3/2", help="numbers of layers, or lists of them")
@@ -64,7 +67,7 @@ def main() -> int:
 def layers(said: argparse.Namespace, place: Path) -> None:
     """Every subset of 3 of MiniLM's 6 layers, by fidelity on training sentences."""
     teacher = _minilm()
-    texts = sentences(TRAINING, 192)
+    texts = training_texts(said.source, 192)
     begin = time.monotonic()
     rows = NumberedRows([{"text": text} for text in texts])
     measure = Measure(teacher.kind, Live(teacher.probe()), collate_for(teacher), rows)
@@ -73,11 +76,11 @@ def layers(said: argparse.Namespace, place: Path) -> None:
     quality = Quality(teacher)
     picked = tried[0].layers
     rest = [tried[1].layers, tried[-1].layers]
-    lines = [["6 (teacher)", f"{quality.teacher:.4f}", "100.00%", "1.0000"]]
+    lines = [["6 (teacher)", *quality.row(teacher)]]
     for name, subset in [("found", picked), ("second", rest[0]), ("worst", rest[1])]:
         student = teacher.holding(from_layers(teacher.model, subset))
         lines.append([f"{name} {','.join(map(str, subset))}", *quality.row(student)])
-    _table(["layers", "graded", "of the teacher's", "fidelity"], lines)
+    _table(["layers", *Quality.COLUMNS], lines)
     print(f"search: {len(tried)} subsets on {len(texts)} sentences in {seconds:.0f} s")
     _conditions(said, quality.conditions())
 
@@ -86,8 +89,8 @@ def depth(said: argparse.Namespace, place: Path) -> None:
     """3 and 2 layers with training, beside the controls of the job itself."""
     teacher = _minilm()
     quality = Quality(teacher)
-    data = _texts(place, said.texts)
-    lines = [["6 (teacher)", "", f"{quality.teacher:.4f}", "100.00%", "1.0000", ""]]
+    data = _texts(place, said)
+    lines = [["6 (teacher)", "", *quality.row(teacher), ""]]
     for wanted in said.depths.split("/"):
         begin = time.monotonic()
         made = _distilled(said, place / f"depth-{wanted}", data, layers=wanted)
@@ -99,7 +102,7 @@ def depth(said: argparse.Namespace, place: Path) -> None:
         lines.append([f"{len(kept)} untrained", which, *quality.row(before), ""])
         after = opened(resolve(made.path))
         lines.append([f"{len(kept)} distilled", which, *quality.row(after), f"{seconds:.0f}"])
-    _table(["layers", "which", "graded", "of the teacher's", "fidelity", "s in all"], lines)
+    _table(["layers", "which", *Quality.COLUMNS, "s in all"], lines)
     _conditions(said, quality.conditions(), training=True)
 
 
@@ -107,7 +110,7 @@ def losses(said: argparse.Namespace, place: Path) -> None:
     """One loss against another, equal steps, several seeds."""
     teacher = _minilm()
     quality = Quality(teacher)
-    data = _texts(place, said.texts)
+    data = _texts(place, said)
     lines = []
     for names in ("mse", "cosine", "cosine,similarity", "relations,similarity", "similarity"):
         found = []
@@ -116,15 +119,18 @@ def losses(said: argparse.Namespace, place: Path) -> None:
                 said, place / f"{names}-{seed}", data, layers="0,3,5", loss=names, seed=seed
             )
             student = opened(resolve(made.path))
-            found.append((quality.fidelity(student), quality.graded(student)))
-        lines.append([names, *_spread([f for f, _ in found]), *_spread([g for _, g in found])])
+            likeness = (quality.alike(student), quality.fidelity(student))
+            found.append((*likeness, quality.graded(student)))
+        spreads = [_spread(column) for column in zip(*found, strict=True)]
+        lines.append([names, *(cell for spread in spreads for cell in spread)])
     best = max(lines, key=lambda line: float(line[1]))
-    _table(["losses", "fidelity", "+-", "graded", "+-"], lines)
+    columns = ["losses", Quality.COLUMNS[2], "+-", Quality.COLUMNS[3], "+-", "graded", "+-"]
+    _table(columns, lines)
     alone = next(line for line in lines if line[0] == "mse")
     gap = float(best[1]) - float(alone[1])
     clear = gap > float(best[2]) + float(alone[2])
     word = "above mse alone by" if clear else "not above mse alone beyond the spread:"
-    print(f"best fidelity: {best[0]}, {word} {gap:.4f}; +- is half the range of {said.seeds} seeds")
+    print(f"most alike: {best[0]}, {word} {gap:.4f}; +- is half the range of {said.seeds} seeds")
     _conditions(said, quality.conditions(), training=True)
 
 
@@ -140,7 +146,7 @@ def width(said: argparse.Namespace, place: Path) -> None:
     sizes = place / "narrow.json"
     narrow = {"hidden_size": 256, "num_attention_heads": 8, "intermediate_size": 768}
     sizes.write_text(json.dumps(narrow), encoding="utf-8")
-    data = _texts(place, said.texts)
+    data = _texts(place, said)
     made = _distilled(said, place / "narrow", data, config=sizes, loss="relations,similarity")
     student = opened(resolve(made.path))
     models = {"minilm": ("minilm", teacher), "narrow": (str(made.path), student)}
@@ -153,12 +159,12 @@ def width(said: argparse.Namespace, place: Path) -> None:
             bytes_[name] = artifact.bytes
             runs[name] = candidates.runner_of(bundle, "executorch")
     ids = np.full((1, 64), 2000, dtype=np.int64)
-    times = medians({name: (lambda run=run: run(ids)) for name, run in runs.items()}, 10.0)
+    times = medians({name: partial(run, ids) for name, run in runs.items()}, 10.0)
     lines = [
         [name, f"{bytes_[name] / 1e6:.2f}", f"{median(times[name]):.2f}", *quality.row(taught)]
         for name, (_, taught) in models.items()
     ]
-    columns = ["model", ".pte int8 MB", "ms at 64 tokens", "graded", "of the teacher's", "fidelity"]
+    columns = ["model", ".pte int8 MB", "ms at 64 tokens", *Quality.COLUMNS]
     _table(columns, lines)
     _conditions(said, quality.conditions() + "; quality in PyTorch, figures of the .pte here")
 
@@ -190,9 +196,9 @@ def _minilm() -> Taught:
     return opened(resolve("minilm"))
 
 
-def _texts(place: Path, count: int) -> Path:
+def _texts(place: Path, said: argparse.Namespace) -> Path:
     path = place / "training.txt"
-    path.write_text("\n".join(sentences(TRAINING, count)), encoding="utf-8")
+    path.write_text("\n".join(training_texts(said.source, said.texts)), encoding="utf-8")
     return path
 
 
@@ -244,7 +250,7 @@ def _table(columns: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
 def _conditions(said: argparse.Namespace, words: str, *, training: bool = False) -> None:
     load = os.getloadavg()[0]
     trained = f"{said.steps} steps of {said.batch} texts; " if training else ""
-    source = f"trained on docstring sentences of {', '.join(TRAINING)}; " if training else ""
+    source = f"trained on {said.texts} {SOURCES[said.source]}; " if training else ""
     print(
         f"conditions: {trained}{source}{words}; PyTorch {torch.__version__} in fp32 on "
         f"{torch.get_num_threads()} threads of {platform.machine()}, load {load:.1f}"

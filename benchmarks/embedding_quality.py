@@ -20,37 +20,53 @@ _BATCH = 32
 class Quality:
     """Graded pairs and unseen sentences, with the teacher's answers to them.
 
-    ``graded(student)`` is Spearman's correlation of cosines with the grades; ``fidelity(student)``
-    that of its cosines with the teacher's, over all pairs of unseen sentences.
+    ``graded(student)`` is Spearman's correlation of cosines with the grades. Two more are that of
+    its cosines with the teacher's: ``alike(student)`` on the graded pairs, whose sentences are more
+    or less like each other, and ``fidelity(student)`` over all pairs of unseen sentences. Nearly
+    all of those have nothing to do with each other: the harder figure, and of less use.
     """
+
+    COLUMNS = ("graded", "of the teacher's", "as the teacher, graded", "as the teacher, any pairs")
 
     def __init__(self, teacher: Taught, graded: int = 500, unseen: int = 192) -> None:
         self._pairs = pairs(graded)
         self._unseen = sentences(EVALUATION, unseen, seed=1)
-        self.teacher = self.graded(teacher)
+        self._graded = self._pair_cosines(teacher)
+        self.teacher = spearman(self._graded, self._grades())
         self._cosines = pair_cosines(embeddings(teacher, self._unseen))
 
     def graded(self, student: Taught) -> float:
-        """On the graded pairs."""
-        own = embeddings(student, [one for one, _, _ in self._pairs])
-        other = embeddings(student, [two for _, two, _ in self._pairs])
-        cosines = torch.nn.functional.cosine_similarity(own, other)
-        return spearman(cosines.numpy(), [grade for _, _, grade in self._pairs])
+        """Against the grades."""
+        return spearman(self._pair_cosines(student), self._grades())
+
+    def alike(self, student: Taught) -> float:
+        """Against the teacher, on the graded pairs."""
+        return spearman(self._pair_cosines(student), self._graded)
 
     def fidelity(self, student: Taught) -> float:
-        """Against the teacher."""
+        """Against the teacher, on all pairs of unseen sentences."""
         return spearman(pair_cosines(embeddings(student, self._unseen)), self._cosines)
 
     def row(self, student: Taught) -> list[str]:
-        """Retention on the graded pairs, and fidelity, for a table."""
+        """The cells of ``COLUMNS``."""
         graded = self.graded(student)
-        return [f"{graded:.4f}", f"{graded / self.teacher:.2%}", f"{self.fidelity(student):.4f}"]
+        likeness = [self.alike(student), self.fidelity(student)]
+        cells = [f"{value:.4f}" for value in likeness]
+        return [f"{graded:.4f}", f"{graded / self.teacher:.2%}", *cells]
+
+    def _pair_cosines(self, model: Taught) -> Any:
+        own = embeddings(model, [one for one, _, _ in self._pairs])
+        other = embeddings(model, [two for _, two, _ in self._pairs])
+        return torch.nn.functional.cosine_similarity(own, other).numpy()
+
+    def _grades(self) -> list[int]:
+        return [grade for _, _, grade in self._pairs]
 
     def conditions(self) -> str:
         """What was measured on."""
         return (
-            f"{len(self._pairs)} self-made graded pairs; fidelity on {len(self._unseen)} docstring "
-            f"sentences of {', '.join(EVALUATION)}, none of them trained on"
+            f"{len(self._pairs)} self-made graded pairs; all pairs of {len(self._unseen)} "
+            f"docstring sentences of {', '.join(EVALUATION)}; none of them trained on"
         )
 
 
