@@ -19,6 +19,7 @@ State = Literal["ok", "note", "failed"]
 PAGE = 16_384
 _WIDE = ("arm64-v8a", "x86_64")
 _NEEDED_TARGET = 35
+_SCHEMA = slice(4, 8)
 # Runtime -> its libraries, the first of which holds the operators, and a class that JNI looks up.
 _ENGINES = {
     "onnx": (("libonnxruntime.so", "libonnxruntime4j_jni.so"), b"Lai/onnxruntime/OrtSession;"),
@@ -141,7 +142,7 @@ def _bundles(apk: Apk) -> Iterator[Check]:
             yield Check("bundle", "failed", f"{home}: {error.message}")
             continue
         yield Check("bundle", "ok", f"{manifest.name}, seal {(manifest.seal or '')[:16]}")
-        yield from _engines(apk, manifest)
+        yield from _engines(apk, home, manifest)
 
 
 def _bundle(apk: Apk, home: str) -> Manifest:
@@ -159,8 +160,8 @@ def _bundle(apk: Apk, home: str) -> Manifest:
         return manifest
 
 
-def _engines(apk: Apk, manifest: Manifest) -> Iterator[Check]:
-    """Each artifact against the runtime in the APK: its classes, and its operators by name."""
+def _engines(apk: Apk, home: str, manifest: Manifest) -> Iterator[Check]:
+    """Each artifact against the runtime in the APK: its classes, its operators and its schema."""
     dexes = [name for name in apk.entries if name.startswith("classes") and name.endswith(".dex")]
     code = b"".join(apk.read(name, 1 << 30) for name in dexes)
     usable = 0
@@ -172,13 +173,13 @@ def _engines(apk: Apk, manifest: Manifest) -> Iterator[Check]:
         for abi in _WIDE:
             names = [f"lib/{abi}/{library}" for library in libraries]
             if any(name.startswith(f"lib/{abi}/") for name in apk.entries):
-                yield _engine(apk, artifact, abi, names)
+                yield _engine(apk, home, artifact, abi, names)
     if not usable:
         runtimes = ", ".join(artifact.runtime for artifact in manifest.artifacts)
         yield Check("engine", "failed", f"no classes of a runtime for {manifest.name}: {runtimes}")
 
 
-def _engine(apk: Apk, artifact: ArtifactInfo, abi: str, names: list[str]) -> Check:
+def _engine(apk: Apk, home: str, artifact: ArtifactInfo, abi: str, names: list[str]) -> Check:
     title = f"engine {artifact.runtime} {abi}"
     missing = [name for name in names if name not in apk.entries]
     if missing:
@@ -190,6 +191,11 @@ def _engine(apk: Apk, artifact: ArtifactInfo, abi: str, names: list[str]) -> Che
     ]
     backends = artifact.backends if artifact.runtime == "executorch" else ()
     lacking = [name for name in (*needed, *backends) if name.encode() not in data]
+    if artifact.runtime == "executorch":
+        # A file says which schema it is of, and a runtime knows one by name.
+        schema = next(apk.blocks(f"{home}/{artifact.file}"), b"")[_SCHEMA]
+        if not schema or schema not in data:
+            lacking.append(f"the file's schema {schema.decode('ascii', 'replace')}")
     return _verdict(
         title,
         not lacking,

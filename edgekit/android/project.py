@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from edgekit.android import template, tuned
+from edgekit.android import readme, template, tuned
 from edgekit.bundle import read
 from edgekit.bundle.disk import require_space
 from edgekit.bundle.manifest import Manifest
 from edgekit.bundle.staging import Staging
-from edgekit.errors import InputMissing, InputRefused, OutputExists, SpecError
+from edgekit.errors import InputMissing, InputRefused, OutputExists, SpecError, Unsupported
 
 Engine = Literal["onnx", "executorch"]
 ENGINES: tuple[Engine, ...] = get_args(Engine)
@@ -22,6 +23,9 @@ ENGINES: tuple[Engine, ...] = get_args(Engine)
 ASSETS = Path("src/main/assets/edgekit")
 _MARKER = "settings.gradle.kts"
 _OWN = "edgekit.demo"
+_TITLE = ">edgekit demo<"
+# What only the repository of edgekit keeps out of its history: here it is the app.
+_NOT_IGNORED = "app/src/main/assets/\n"
 _MODULES = ("core", "sdk", "packer", "app")
 _PACKAGE = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
 # Words that a package's part may not be.
@@ -71,12 +75,14 @@ def new(
         engine: which runtime answers.
         tuning: what ``edgekit bench --tuning`` wrote for the bundle.
         force: replace a project that has the name.
-        say: told what the tuning file holds.
+        say: told what the tuning file holds, and what may be wrong.
 
     Raises:
         SpecError: the package's name is none, or the engine is unknown.
         InputMissing, InputRefused: there is no such bundle or tuning file, or it is damaged, or the
             bundle has no artifact for the engine.
+        Unsupported: the bundle was made for several texts at once, or writes its answers and was to
+            run in ExecuTorch.
         Unavailable: this installation has no Android sources.
         CannotWrite, StorageFull: the project cannot be written; nothing is left.
     """
@@ -85,23 +91,27 @@ def new(
     threads = None if tuning is None else tuned.read(tuning, manifest)
     modules = (*_MODULES, "executorch") if engine == "executorch" else _MODULES
     sources = template.files(modules)
-    with Staging(folder, force=force, marker=_MARKER) as staging:
+    with _told(), Staging(folder, force=force, marker=_MARKER) as staging:
         require_space(staging.folder, _size(bundle) + _sources_size(sources))
         for name, path in sources.items():
             place = staging.folder / _renamed(name, package)
             place.parent.mkdir(parents=True, exist_ok=True)
             if name.startswith("app/") and _is_text(path):
-                text = path.read_text(encoding="utf-8").replace(_OWN, package)
+                text = _with_package(path.read_text(encoding="utf-8"), package)
                 place.write_text(_with_engine(text, engine), encoding="utf-8")
+            elif name == ".gitignore":
+                text = path.read_text(encoding="utf-8")
+                place.write_text(text.replace(_NOT_IGNORED, ""), encoding="utf-8")
             else:
                 shutil.copyfile(path, place)
+        page = readme.text(manifest, package, engine)
+        (staging.folder / "README.md").write_text(page, encoding="utf-8")
         asset = staging.folder / "app" / ASSETS / manifest.name
         shutil.copytree(bundle, asset)
         if threads is not None:
             threads.write(asset.parent / tuned.NAME)
         staging.commit()
-    if threads is not None:
-        say(threads.remark)
+    _remark(manifest, threads, say)
     return staging.final
 
 
@@ -123,11 +133,11 @@ def add(
         tuning: what ``edgekit bench --tuning`` wrote for the bundle. An app has one such file:
             measure all its bundles in one run.
         force: replace a bundle, and a tuning file, that has the name.
-        say: told what the tuning file holds.
+        say: told what the tuning file holds, and what may be wrong.
 
     Raises:
         InputMissing: ``folder`` is no Android app.
-        SpecError, InputRefused, CannotWrite, StorageFull: as for ``new``.
+        SpecError, InputRefused, Unsupported, CannotWrite, StorageFull: as for ``new``.
     """
     manifest = _checked(bundle, engine)
     module = _module(folder)
@@ -139,13 +149,13 @@ def add(
             f"{known} is there already",
             hint="Measure all bundles of the app in one run, or replace it with --force.",
         )
-    with Staging(place, force=force) as staging:
+    with _told(), Staging(place, force=force) as staging:
         require_space(staging.folder, _size(bundle))
         shutil.copytree(bundle, staging.folder, dirs_exist_ok=True)
         staging.commit()
     if threads is not None:
         threads.write(known)
-        say(threads.remark)
+    _remark(manifest, threads, say)
     asset = f"edgekit/{manifest.name}"
     return Added(staging.final, asset, _gradle(engine), _kotlin(asset, engine, known.is_file()))
 
@@ -155,13 +165,46 @@ def _checked(bundle: Path, engine: str) -> Manifest:
         raise SpecError(f"unknown engine {engine!r}", hint=f"One of: {', '.join(ENGINES)}.")
     manifest = read.load_manifest(bundle)
     read.check_files(bundle, manifest)
+    if engine == "executorch" and manifest.generation is not None:
+        raise Unsupported(
+            f"{bundle} writes its answers, and ExecuTorch's part of the app answers in one pass",
+            hint="Choose --engine onnx: edgekit export MODEL --runtime onnx.",
+        )
     runtimes = [artifact.runtime for artifact in manifest.artifacts]
     if engine not in runtimes:
         raise InputRefused(
             f"{bundle} has no artifact for {engine}, only for {', '.join(runtimes)}",
             hint=f"edgekit export MODEL --runtime {engine}, or choose --engine {runtimes[0]}.",
         )
+    if (texts := manifest.signature.inputs[0].dims[0].maximum) > 1:
+        raise Unsupported(
+            f"{bundle} was made for {texts} texts at once, and the app answers one at a time",
+            hint="edgekit export MODEL without --batch.",
+        )
     return manifest
+
+
+def _remark(manifest: Manifest, threads: tuned.Tuned | None, say: Callable[[str], None]) -> None:
+    """What to know before the app goes to phones."""
+    if threads is not None:
+        say(threads.remark)
+    if not manifest.tokenizer.on_device:
+        # The verdict is that of the edgekit that exported: an older one knew fewer tokenizers.
+        say(
+            "WARNING: the bundle says that phones cannot cut its text: "
+            f"{manifest.tokenizer.on_device_reason}. The app may refuse to open it; export it "
+            "again with this edgekit to know."
+        )
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """A name that is taken, with a hint for who gave a folder and no option."""
+    try:
+        yield
+    except OutputExists as error:
+        error.hint = "Name another folder, or replace it with --force."
+        raise
 
 
 def _check_package(package: str) -> None:
@@ -195,6 +238,11 @@ def _renamed(name: str, package: str) -> str:
 
 def _is_text(path: Path) -> bool:
     return path.suffix in {".kt", ".kts", ".xml", ".pro"}
+
+
+def _with_package(text: str, package: str) -> str:
+    """The app's sources under another package, whose last word is the app's title."""
+    return text.replace(_OWN, package).replace(_TITLE, f">{package.rpartition('.')[2]}<")
 
 
 def _with_engine(text: str, engine: Engine) -> str:

@@ -74,6 +74,11 @@ def test_the_runner_speaks_the_protocol_of_phones(
     else:
         rounds = 1 if mode == "goldens" else 3
         assert said[-1]["samples"] == kinds.count("sample") == 8 * rounds
+        placed = [event for event in said if event["event"] == "placement"]
+        assert len(placed) == (mode == "goldens")
+        for event in placed:
+            assert event["delegate"] == "cpu"
+            assert event["nodes"]["CPUExecutionProvider"] > 10
         assert jobs.worst_difference(expectations / "jobs", mode, tiny_bundle) < 1e-5
 
 

@@ -94,7 +94,7 @@ def outcomes(request: pytest.FixtureRequest) -> dict[str, Outcome]:
         shutil.rmtree(DEMO / module / "target", ignore_errors=True)
     words = ["mvn", "-B", "-q", "-f", str(DEMO / "pom.xml"), "package"]
     words += ["-Dmaven.test.failure.ignore=true", f"-Dedgekit.expectations={expectations}"]
-    words += [f"-Dedgekit.assets={expectations / 'assets'}"]
+    words += [f"-Dedgekit.assets={expectations / 'assets'}", "-Dedgekit.witness"]
     words += [f"-Dedgekit.pictures={DEMO / 'app/target/pictures'}"]
     # Maven is gone before a better compiler of its own code would have paid for itself.
     environment = {"MAVEN_OPTS": "-Xmx1g -XX:TieredStopAtLevel=1 -XX:+UseSerialGC", **os.environ}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import re
 from pathlib import Path
 
@@ -35,7 +36,7 @@ RESOURCES = DEMO / "core/src/main/resources/edgekit/core"
 def kotlin_tests() -> list[str]:
     """``Class.name`` of every test in the sources: none may be missing from the reports."""
     found = []
-    for path in sorted(DEMO.glob("*/src/test/kotlin/**/*Test.kt")):
+    for path in sorted(DEMO.glob("*/src/test/**/*Test.kt")):
         names = re.findall(
             r"@Test[^\n]*\n(?:\s+@[^\n]*\n)*\s+fun (\w+)", path.read_text(encoding="utf-8")
         )
@@ -78,6 +79,48 @@ def test_both_builds_name_the_same_versions() -> None:
         (maven,) = re.findall(rf"<{name}\.version>(.*?)</", pom)
         (gradle,) = re.findall(rf'^{name} = "(.*?)"$', catalogue, re.MULTILINE)
         assert maven == gradle, name
+
+
+def test_the_app_brings_the_exporter_s_executorch() -> None:
+    # A runtime promises to read files of its own version and of older ones, not of newer ones.
+    catalogue = (DEMO / "gradle/libs.versions.toml").read_text(encoding="utf-8")
+    (found,) = re.findall(r'^executorch = "(.*?)"$', catalogue, re.MULTILINE)
+    assert found == importlib.metadata.version("executorch").partition("+")[0]
+
+
+def undocumented(text: str) -> list[str]:
+    """The public declarations of a Kotlin source without a comment of their own.
+
+    What a constructor takes may stand in its class's comment, as ``@property`` or by its name.
+    """
+    found, comment, lines = [], "", text.splitlines()
+    for index, line in enumerate(lines):
+        declared = re.match(
+            r"\s*public ((?:[a-z]+ )*?)(class|interface|object|fun|val|var)\b(.*)", line
+        )
+        if declared is None or "override" in declared[1] or declared[1] == "companion ":
+            continue
+        above = index - 1
+        while above >= 0 and re.match(r"\s*@\w", lines[above]):
+            above -= 1
+        last = lines[above].strip() if above >= 0 else ""
+        if last.endswith("*/"):
+            if declared[2] in ("class", "interface", "object"):
+                begin = max(i for i in range(above + 1) if lines[i].strip().startswith("/**"))
+                comment = "\n".join(lines[begin : above + 1])
+            continue
+        name = re.match(r"\s*(?:<.*?>\s*)?(\w+)", declared[3])
+        if name is None or not re.search(rf"@property {name[1]}\b|\[{name[1]}\]", comment):
+            found.append(f"{index + 1}: {line.strip()}")
+    return found
+
+
+def test_the_public_parts_are_documented() -> None:
+    for module in ("core", "sdk", "executorch"):
+        for path in sorted((DEMO / module / "src/main/kotlin").rglob("*.kt")):
+            assert undocumented(path.read_text(encoding="utf-8")) == [], path
+    bare = "/** A thing. @property a its size */\npublic class Thing(\n    public val a: Int,\n"
+    assert undocumented(bare + "    public val b: Int,\n)") == ["4: public val b: Int,"]
 
 
 def test_the_core_is_free_of_android_and_reflection() -> None:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import shutil
-import struct
 import zipfile
 from pathlib import Path
 
 import pytest
 
+from edgekit import export
+from edgekit.bundle.canonical import dump_bytes
+from edgekit.bundle.manifest import MANIFEST_NAME
+from edgekit.bundle.seal import seal_digest
 from tests.android import tunings
+from tests.android.elf_files import elf
 from tests.conftest import Program
+from tests.support.decoders import decoder
 
 PACKAGE = "com.example.notes"
 
@@ -27,10 +32,19 @@ def test_new_makes_a_whole_project(edgekit: Program, tiny_bundle: Path, tmp_path
     assert not (project / "executorch").exists()
     (asset,) = (project / "app/src/main/assets/edgekit").iterdir()
     assert edgekit("verify", asset).returncode == 0
+    # The bundle is part of the project, and the project's own page says what it is.
+    assert "assets" not in (project / ".gitignore").read_text(encoding="utf-8")
+    page = (project / "README.md").read_text(encoding="utf-8")
+    assert PACKAGE in page
+    assert asset.name in page
+    words = (project / "app/src/main/res/values/strings.xml").read_text(encoding="utf-8")
+    assert '<string name="app_name">notes</string>' in words
     left = [p for p in (project / "app").rglob("*.kt") if "edgekit.demo" in p.read_text("utf-8")]
     assert left == []
     again = edgekit("android", "new", "app", "--bundle", tiny_bundle, "--package", PACKAGE)
     assert again.returncode == 73
+    assert "--force" in again.stderr
+    assert "-o" not in again.stderr.split()
     forced = edgekit(
         "android", "new", "app", "--bundle", tiny_bundle, "--package", PACKAGE, "--force"
     )
@@ -80,6 +94,33 @@ def test_bundles_that_do_not_fit_are_refused(
     (broken / "model.onnx").write_bytes(b"")
     assert new(broken)[0] == 65
     assert not (tmp_path / "app").exists()
+
+
+def test_a_model_that_writes_is_for_onnx_runtime(edgekit: Program, tmp_path: Path) -> None:
+    model = decoder(tmp_path / "model", "llama")
+    made = export(model, out=tmp_path / "bundle", quantize="none", runtimes=["onnx"])
+    words = ("android", "new", "app", "--bundle", made.path, "--package", PACKAGE)
+    refused = edgekit(*words, "--engine", "executorch")
+    assert refused.returncode == 78
+    assert "--engine onnx" in refused.stderr
+    assert not (tmp_path / "app").exists()
+    assert edgekit(*words).returncode == 0
+
+
+def test_a_tokenizer_that_phones_lack_is_named(
+    edgekit: Program, tiny_bundle: Path, tmp_path: Path
+) -> None:
+    bundle = tmp_path / "bundle"
+    shutil.copytree(tiny_bundle, bundle)
+    manifest = bundle / MANIFEST_NAME
+    data = json.loads(manifest.read_bytes())
+    data["tokenizer"] |= {"on_device": False, "on_device_reason": "the normalizer Nmt"}
+    data["seal"] = seal_digest(data)
+    manifest.write_bytes(dump_bytes(data))
+    done = edgekit("android", "new", "app", "--bundle", bundle, "--package", PACKAGE)
+    assert done.returncode == 0, done.stderr
+    assert "WARNING" in done.stderr
+    assert "the normalizer Nmt" in done.stderr
 
 
 def test_add_to_an_app_that_is_there(edgekit: Program, tiny_bundle: Path, tmp_path: Path) -> None:
@@ -160,13 +201,6 @@ def test_a_file_that_is_no_apk_is_refused(edgekit: Program, tmp_path: Path) -> N
     done = edgekit("android", "check", "text.apk")
     assert done.returncode == 65
     assert "Traceback" not in done.stderr
-
-
-def elf(machine: int, alignment: int, text: bytes = b"") -> bytes:
-    """The head of a 64-bit library with one mapped part."""
-    head = b"\x7fELF\x02\x01\x01" + bytes(9)
-    head += struct.pack("<HHIQQQIHHHHHH", 3, machine, 1, 0, 64, 0, 0, 64, 56, 1, 64, 0, 0)
-    return head + struct.pack("<IIQQQQQQ", 1, 5, 0, 0, 0, 120, 120, alignment) + text
 
 
 def test_each_fault_of_an_apk_is_named(edgekit: Program, tiny_bundle: Path, tmp_path: Path) -> None:

@@ -63,6 +63,10 @@ class Calls(saved: Bundle? = null) {
         if (tag !in replies && tag !in told) start(tag, begin())
     }
 
+    /** What was told of a call already; null where nothing was, or it failed. */
+    @Suppress("UNCHECKED_CAST")
+    fun <T> answer(tag: String): T? = told[tag]?.getOrNull() as T?
+
     fun isBusy(): Boolean = replies.isNotEmpty()
 
     fun stop(tag: String) {

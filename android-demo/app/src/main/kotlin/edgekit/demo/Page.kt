@@ -1,10 +1,13 @@
 package edgekit.demo
 
 import android.app.Activity
+import android.content.res.ColorStateList
 import android.os.Build
 import android.text.InputFilter
 import android.text.InputType
 import android.text.TextUtils
+import android.util.TypedValue
+import android.view.Gravity
 import android.view.View
 import android.view.ViewGroup.LayoutParams.MATCH_PARENT
 import android.view.ViewGroup.LayoutParams.WRAP_CONTENT
@@ -17,6 +20,7 @@ import android.widget.TextView
 import edgekit.core.EdgeKitException
 import edgekit.sdk.Reply
 import java.text.NumberFormat
+import java.util.Locale
 
 /** A column of plain widgets that scrolls; grows with the font and turns with the reading direction. */
 class Page(val activity: Activity, val calls: Calls, title: String) {
@@ -26,6 +30,12 @@ class Page(val activity: Activity, val calls: Calls, title: String) {
         setPadding(edge, edge, edge, edge)
     }
     private var ids = 1
+
+    // What the theme writes titles with: its own colour for small texts is too pale on a marked word.
+    private val ink = themed(android.R.attr.textColorPrimary)
+
+    // The digits of the words around them: a phone's own language may be one that this app does not speak.
+    private val numbers = Locale.forLanguageTag(activity.getString(R.string.language))
 
     init {
         // The insets take the padding of the view that fits them: one view for each.
@@ -53,6 +63,7 @@ class Page(val activity: Activity, val calls: Calls, title: String) {
     fun text(words: CharSequence = ""): TextView = TextView(activity).apply {
         text = words
         textSize = BODY
+        setTextColor(ink)
         textAlignment = View.TEXT_ALIGNMENT_VIEW_START
         textDirection = View.TEXT_DIRECTION_LOCALE
         setTextIsSelectable(true)
@@ -73,9 +84,9 @@ class Page(val activity: Activity, val calls: Calls, title: String) {
             id = next()
             named.id = next()
             named.labelFor = id
-            hint = label
             minLines = lines
             maxLines = lines + 4
+            gravity = Gravity.TOP or Gravity.START
             textDirection = View.TEXT_DIRECTION_FIRST_STRONG
             inputType = InputType.TYPE_CLASS_TEXT or InputType.TYPE_TEXT_FLAG_CAP_SENTENCES or
                 InputType.TYPE_TEXT_FLAG_MULTI_LINE
@@ -135,12 +146,33 @@ class Page(val activity: Activity, val calls: Calls, title: String) {
 
     fun show(view: TextView, words: CharSequence) {
         if (!TextUtils.equals(view.text, words)) view.text = words
+        view.setTextColor(ink)
         view.visibility = if (words.isEmpty()) View.GONE else View.VISIBLE
     }
 
     fun showProblem(view: TextView, error: EdgeKitException) {
         if (error is EdgeKitException.Cancelled) return show(view, activity.getString(R.string.cancelled))
         show(view, listOf(error.message.orEmpty(), error.hint).filter { it.isNotEmpty() }.joinToString("\n"))
+        view.setTextColor(activity.getColor(R.color.problem))
+    }
+
+    fun whole(value: Number): String = NumberFormat.getIntegerInstance(numbers).format(value)
+
+    fun percent(value: Double): String = format(NumberFormat.getPercentInstance(numbers), value, 1)
+
+    fun decimal(value: Double, digits: Int): String = format(NumberFormat.getNumberInstance(numbers), value, digits)
+
+    /** As many digits for each, so that a column of them can be compared. */
+    private fun format(form: NumberFormat, value: Double, digits: Int): String {
+        form.minimumFractionDigits = digits
+        form.maximumFractionDigits = digits
+        return form.format(value)
+    }
+
+    private fun themed(attribute: Int): ColorStateList {
+        val found = TypedValue()
+        activity.theme.resolveAttribute(attribute, found, true)
+        return activity.getColorStateList(found.resourceId)
     }
 
     fun pixels(units: Int): Int = Math.round(units * activity.resources.displayMetrics.density)
@@ -157,13 +189,5 @@ class Page(val activity: Activity, val calls: Calls, title: String) {
         private const val LARGE = 24f
         private const val MEDIUM = 18f
         private const val BODY = 16f
-
-        fun whole(value: Number): String = NumberFormat.getIntegerInstance().format(value)
-
-        fun percent(value: Double): String = NumberFormat.getPercentInstance().apply { maximumFractionDigits = 1 }.format(value)
-
-        fun decimal(value: Double, digits: Int): String = NumberFormat.getNumberInstance().apply {
-            maximumFractionDigits = digits
-        }.format(value)
     }
 }

@@ -7,7 +7,9 @@ import edgekit.demo.screens.CardScreen
 import edgekit.demo.screens.ChatScreen
 import edgekit.demo.screens.ClassifyScreen
 import edgekit.demo.screens.EntitiesScreen
+import edgekit.demo.screens.GenerationBenchmarkScreen
 import edgekit.demo.screens.MaskScreen
+import edgekit.demo.screens.OwnLabelsScreen
 import edgekit.demo.screens.SearchScreen
 import edgekit.demo.screens.SelfTestScreen
 import edgekit.demo.screens.WriteScreen
@@ -27,8 +29,8 @@ interface Screen {
 
     companion object {
         val ALL = listOf(
-            SearchScreen, ClassifyScreen, EntitiesScreen, AskScreen, MaskScreen, ChatScreen,
-            WriteScreen, CardScreen, SelfTestScreen, BenchmarkScreen,
+            SearchScreen, ClassifyScreen, OwnLabelsScreen, EntitiesScreen, AskScreen, MaskScreen, ChatScreen,
+            WriteScreen, CardScreen, SelfTestScreen, BenchmarkScreen, GenerationBenchmarkScreen,
         )
 
         fun called(name: String?): Screen = ALL.firstOrNull { it.name == name } ?: CardScreen

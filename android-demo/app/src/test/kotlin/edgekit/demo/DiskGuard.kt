@@ -59,5 +59,5 @@ object DiskGuard {
     }
 
     private const val ROOM = 1 shl 16
-    private val OF_TESTS = Regex("""edgekit\.demo\.(DiskGuard|Demo|ScreensTest|Screens|LifeTest|Life)(\$.*)?""")
+    private val OF_TESTS = Regex("""edgekit\.demo\.(DiskGuard|Demo|ScreensTest|Screens|MeasuringTest|Measuring|Use|LifeTest|Life)(\$.*)?""")
 }

@@ -4,19 +4,16 @@ import android.app.Activity
 import android.app.Application
 import android.view.View
 import android.widget.Button
-import android.widget.EditText
-import edgekit.core.engine.Tuning
 import edgekit.demo.screens.AskScreen
-import edgekit.demo.screens.BenchmarkScreen
 import edgekit.demo.screens.CardScreen
 import edgekit.demo.screens.ChatScreen
 import edgekit.demo.screens.ClassifyScreen
 import edgekit.demo.screens.EntitiesScreen
 import edgekit.demo.screens.MaskScreen
+import edgekit.demo.screens.OwnLabelsScreen
 import edgekit.demo.screens.SearchScreen
 import edgekit.demo.screens.SelfTestScreen
 import edgekit.demo.screens.WriteScreen
-import java.util.concurrent.TimeUnit
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertFalse
 import org.junit.Assert.assertTrue
@@ -56,9 +53,6 @@ class ScreensTest {
     fun selfTest() = Screens.selfTest()
 
     @Test
-    fun benchmark() = Screens.benchmark()
-
-    @Test
     fun card() = Screens.card()
 
     @Test
@@ -95,62 +89,21 @@ private object Screens {
 
     private fun isBusy(activity: Activity) = Demo.isBusy(activity)
 
-    /** What [use] does, and that nothing of it read or wrote a file on the main thread. */
-    private fun used(screen: Screen, bundle: String, typed: List<String>, run: Int, wanted: String) {
-        val (_, touched) = DiskGuard.watching { use(screen, bundle, typed, run, wanted) }
-        assertEquals(emptyList<String>(), touched)
-    }
+    private fun used(screen: Screen, bundle: String, typed: List<String>, run: Int, wanted: String) =
+        Use.used(screen, bundle, typed, run, wanted)
 
-    /** Types, presses, waits, rotates; the answer and what was typed are there after it. */
-    private fun use(screen: Screen, bundle: String, typed: List<String>, run: Int, wanted: String) {
-        val controller = opened(screen, bundle)
-        val activity = controller.get()
-        Demo.fields(activity).zip(typed).forEach { (field, words) -> field.setText(words) }
-        Demo.press(activity, activity.getString(run))
-        Demo.until { !isBusy(activity) }
-        val said = Demo.words(activity)
-        assertTrue(said, wanted in said)
-        assertNamed(activity)
-        drawn(screen, controller) { turned, name ->
-            assertTrue("$name: ${Demo.words(turned)}", wanted in Demo.words(turned) || name == "rtl")
-            assertEquals(typed, Demo.fields(turned).take(typed.size).map { it.text.toString() })
-        }
-    }
-
-    /** Draws a screen as it is, then turned, in the dark, in large letters and from right to left. */
-    private fun drawn(screen: Screen, first: ActivityController<ScreenActivity>, check: (Activity, String) -> Unit) {
-        var controller = first
-        Demo.draw(controller.get(), "${screen.name}-light")
-        val turns = listOf("dark" to "+night", "rtl" to "+ar-ldrtl-notnight", "font2" to "+en-ldltr", "land" to "+land")
-        for ((name, qualifiers) in turns) {
-            RuntimeEnvironment.setFontScale(if (name == "font2") 2f else 1f)
-            RuntimeEnvironment.setQualifiers(qualifiers)
-            controller = controller.configurationChange(context.resources.configuration)
-            Demo.until { Demo.words(controller.get()).isNotEmpty() }
-            check(controller.get(), name)
-            if (name != "land") Demo.draw(controller.get(), "${screen.name}-$name")
-        }
-        controller.pause().stop().destroy()
-    }
-
-    /** TalkBack has words for whatever can be pressed or typed into, and it is large enough to hit. */
-    private fun assertNamed(activity: Activity) {
-        for (view in Demo.views(activity).filter { Demo.shown(it) && (it is Button || it is EditText) }) {
-            val words = if (view is EditText) view.hint else (view as Button).text
-            assertTrue(!words.isNullOrBlank())
-            assertTrue("$words is ${view.height} high", view.height == 0 || view.height >= 40 * activity.resources.displayMetrics.density)
-        }
-    }
+    private fun drawn(screen: Screen, first: ActivityController<ScreenActivity>, check: (Activity, String) -> Unit) =
+        Use.drawn(screen, first, check)
 
     fun search() {
         val typed = listOf("When does the train leave?", "Water boils at one hundred degrees.\nWhen does the train leave?")
-        used(SearchScreen, "sentence-similarity", typed, R.string.search_run, "1  When does the train leave?")
+        used(SearchScreen, "sentence-similarity", typed, R.string.search_run, "1.00  When does the train leave?")
     }
 
     fun classify() = used(ClassifyScreen, "text-classification", listOf("A fine day."), R.string.classify_run, "%")
 
     fun classifyWithOwnLabels() =
-        used(ClassifyScreen, "zero-shot-classification", listOf("A fine day.", "travel, food"), R.string.classify_run, "travel")
+        used(OwnLabelsScreen, "zero-shot-classification", listOf("A fine day.", "travel, food"), R.string.classify_run, "travel")
 
     fun entities() = used(EntitiesScreen, "token-classification", listOf("Anna lives in Berlin."), R.string.entities_run, "Find")
 
@@ -163,17 +116,6 @@ private object Screens {
 
     fun selfTest() {
         for (bundle in Demo.assets()) used(SelfTestScreen, bundle, emptyList(), R.string.self_test_run, "are the same")
-    }
-
-    fun benchmark() {
-        used(BenchmarkScreen, "sentence-similarity", emptyList(), R.string.benchmark_run, "Median")
-        // As many threads as the tuning file among the assets says.
-        val tuning = Tuning.read(context.assets.open(Sources.TUNING).use { it.readBytes() })
-        val bundle = (context as DemoApp).session("asset:edgekit/sentence-similarity").bundle().get(1, TimeUnit.MINUTES)
-        val activity = opened(BenchmarkScreen, "sentence-similarity").get()
-        Demo.press(activity, activity.getString(R.string.benchmark_run))
-        Demo.until { !isBusy(activity) }
-        assertTrue(Demo.words(activity), "Threads: ${tuning.threads(bundle, "onnx")}." in Demo.words(activity))
     }
 
     fun card() {
@@ -279,11 +221,14 @@ private object Screens {
         Demo.until { "Task: sentence-similarity" in Demo.words(activity) }
         assertTrue(Demo.shown(Demo.button(activity, activity.getString(R.string.search))))
         assertEquals(View.GONE, Demo.button(activity, activity.getString(R.string.chat)).visibility)
-        Demo.draw(activity, "home-light")
         Demo.press(activity, activity.getString(R.string.search))
         val started = org.robolectric.Shadows.shadowOf(activity).nextStartedActivity
         assertEquals(ScreenActivity::class.java.name, started.component?.className)
         controller.recreate()
         Demo.until { "Task: sentence-similarity" in Demo.words(controller.get()) }
+        Use.drawn("home", controller) { turned, name ->
+            Demo.until { "Task: sentence-similarity" in Demo.words(turned) }
+            assertTrue(name, turned.getString(R.string.search) in Demo.buttons(turned))
+        }
     }
 }

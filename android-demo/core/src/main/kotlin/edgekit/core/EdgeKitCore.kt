@@ -3,10 +3,13 @@ package edgekit.core
 import edgekit.core.bundle.Bundle
 import edgekit.core.bundle.Replayed
 import edgekit.core.bundle.SelfTest
+import edgekit.core.engine.DelegateReport
+import edgekit.core.engine.Delegates
 import edgekit.core.engine.Engine
 import edgekit.core.engine.EngineFactory
 import edgekit.core.engine.EngineReport
 import edgekit.core.engine.FloatTensor
+import edgekit.core.engine.OnnxDelegate
 import edgekit.core.engine.OnnxEngine
 import edgekit.core.engine.OnnxOptions
 import edgekit.core.engine.OnnxRuntime
@@ -30,6 +33,9 @@ import java.util.concurrent.atomic.AtomicInteger
  * ```
  *
  * Open, run and close off the main thread; [cancel] from any thread.
+ *
+ * @property bundle what is open
+ * @property tokenizer its own
  */
 public class EdgeKitCore(
     public val bundle: Bundle,
@@ -94,6 +100,29 @@ public class EdgeKitCore(
             if (output == null || ids == null) throw EdgeKitException.BundleCorrupt("the goldens do not fit the model")
             task.compared(output, ids.values, facts)
         }.onEach(onEach).toList()
+    }
+
+    /**
+     * Times one pass with each part of ONNX Runtime, and says where its nodes ran: NNAPI against the CPU,
+     * on this phone. The model is loaded twice for each.
+     *
+     * @param query its first pass is what is timed
+     * @param scratch a folder for profiles, which are removed
+     * @param runs how many passes are timed
+     * @throws EdgeKitException.SpecError the bundle has no artifact for ONNX Runtime
+     * @throws EdgeKitException.TextRefused as for [run]
+     * @throws EdgeKitException.Cancelled [cancel] came in between
+     */
+    public fun delegates(query: Query, scratch: File, runs: Int = 20): List<DelegateReport> {
+        Task.check(task, query)
+        val file = EngineFactory.artifact(bundle, OnnxEngine.NAME)
+        val (text, pair) = task.pairs(query).first()
+        val inputs = encoder.passes(text, pair, task.windows).first().inputs
+        val before = cancels.get()
+        return OnnxDelegate.values().map {
+            if (cancels.get() != before) throw EdgeKitException.Cancelled("the measurement was cancelled")
+            Delegates.measure(file, OnnxOptions(it, report.threads), inputs, runs, scratch)
+        }
     }
 
     /** Releases the native memory. */

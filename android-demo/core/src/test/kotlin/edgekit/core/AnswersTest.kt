@@ -4,6 +4,7 @@ import edgekit.core.bundle.Bundle
 import edgekit.core.engine.Engine
 import edgekit.core.engine.FloatTensor
 import edgekit.core.engine.LongTensor
+import edgekit.core.engine.OnnxDelegate
 import edgekit.core.engine.OnnxEngine
 import edgekit.core.json.Fields
 import edgekit.core.json.Json
@@ -170,6 +171,25 @@ class AnswersTest {
             assertThrows(EdgeKitException.Cancelled::class.java) { it.run(query) }
             assertEquals(1, passes)
         }
+    }
+
+    @Test
+    fun eachPartOfTheRuntimeIsMeasuredOrSaysWhyNot() {
+        val scratch = java.nio.file.Files.createTempDirectory("profiles").toFile()
+        EdgeKitCore.open(File(bundles, "sentence-similarity/bundle")).use { model ->
+            val all = model.delegates(Query("A text."), scratch, runs = 3).associateBy { it.delegate }
+            assertEquals(OnnxDelegate.values().toSet(), all.keys)
+            val cpu = all.getValue(OnnxDelegate.CPU)
+            assertEquals(setOf("CPUExecutionProvider"), cpu.nodes.keys)
+            assertTrue("${cpu.nodes} in ${cpu.millis} ms", cpu.nodes.values.single() > 10 && cpu.millis > 0)
+            assertEquals(null, cpu.problem)
+            // A desktop has no NNAPI: that is said, and the others are measured all the same.
+            val nnapi = all.getValue(OnnxDelegate.NNAPI)
+            assertTrue("${nnapi.problem}", nnapi.problem is EdgeKitException.Unsupported && nnapi.nodes.isEmpty())
+            assertThrows(EdgeKitException.TextRefused::class.java) { model.delegates(Query(""), scratch) }
+        }
+        assertEquals("no profile is left", 0, scratch.list()!!.size)
+        scratch.delete()
     }
 
     @Test

@@ -8,19 +8,31 @@ import edgekit.core.engine.EngineFactory
 import edgekit.core.engine.EngineReport
 import edgekit.core.engine.FloatTensor
 import edgekit.core.engine.LongTensor
+import edgekit.core.engine.Tuning
 import java.util.concurrent.atomic.AtomicBoolean
 import org.pytorch.executorch.EValue
 import org.pytorch.executorch.Module
 import org.pytorch.executorch.Tensor
 
-/** ExecuTorch for the bundle's .pte: `EdgeKit.open(context, source, ExecuTorch())`. */
-public class ExecuTorch : EngineFactory {
+/**
+ * ExecuTorch for the bundle's .pte: `EdgeKit.open(context, source, ExecuTorch())`.
+ *
+ * @param threads how many; 0 leaves it to the tuning file, or to [Tuning.usual]
+ */
+public class ExecuTorch @JvmOverloads constructor(
+    private val threads: Int = 0,
+    private val tuning: Tuning? = null,
+) : EngineFactory {
+    override fun tuned(tuning: Tuning): EngineFactory = ExecuTorch(threads, tuning)
+
     override fun open(bundle: Bundle): Engine {
         val file = EngineFactory.artifact(bundle, ExecuTorchEngine.NAME)
         val manifest = bundle.manifest
         val start = System.nanoTime()
+        val chosen = chosen(bundle)
         val module = try {
-            Module.load(file.path)
+            // Mapped: read as a whole the weights would lie in memory beside the system's cache of them.
+            Module.load(file.path, Module.LOAD_MODE_MMAP, chosen)
         } catch (error: LinkageError) {
             throw EdgeKitException.Unavailable(
                 "ExecuTorch is not in this app, or not for this processor: $error",
@@ -32,8 +44,14 @@ public class ExecuTorch : EngineFactory {
         }
         val millis = (System.nanoTime() - start) / 1e6
         val delegate = manifest.artifacts.first { it.runtime == ExecuTorchEngine.NAME }.delegate
-        val report = EngineReport(ExecuTorchEngine.NAME, "", file.name, delegate, 0, millis, "")
+        val report = EngineReport(ExecuTorchEngine.NAME, "", file.name, delegate, chosen, millis, "")
         return ExecuTorchEngine(module, manifest.inputs, manifest.outputs, report)
+    }
+
+    private fun chosen(bundle: Bundle): Int {
+        if (threads > 0) return threads
+        val found = tuning?.threads(bundle, ExecuTorchEngine.NAME) ?: 0
+        return if (found > 0) found else Tuning.usual()
     }
 }
 

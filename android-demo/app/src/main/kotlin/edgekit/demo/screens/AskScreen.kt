@@ -25,7 +25,7 @@ object AskScreen : Screen {
             val query = Query(question.text.toString(), context = context, topK = 3)
             session.run { model -> context to (model.run(query) as Answer.Spans) }
         }) { (context, answer): Pair<String, Answer.Spans> ->
-            val list = answer.answers.joinToString("\n") { "${Page.percent(it.score)}  ${it.text}" }
+            val list = answer.answers.joinToString("\n") { "${page.percent(it.score)}  ${it.text}" }
             TextUtils.concat(list, "\n\n", Marked.text(page.activity, context, answer.answers.take(1)))
         }
     }

@@ -1,6 +1,5 @@
 package edgekit.demo.screens
 
-import android.text.format.Formatter
 import edgekit.core.bundle.Bundle
 import edgekit.core.bundle.Manifest
 import edgekit.demo.Page
@@ -32,17 +31,19 @@ object CardScreen : Screen {
         val context = page.activity
         page.heading(manifest.name)
         page.text(context.getString(if (manifest.certified) R.string.card_certified else R.string.not_certified))
-        page.text(context.getString(R.string.chosen, manifest.name, manifest.task))
+        page.text(context.getString(R.string.card_task, manifest.task))
         page.text(context.getString(R.string.card_family, manifest.family))
         page.text(context.getString(R.string.card_licence, manifest.licence ?: context.getString(R.string.card_unknown)))
-        page.text(context.getString(R.string.card_limits, manifest.minLength, manifest.maxLength))
+        page.text(context.getString(R.string.card_limits, page.whole(manifest.minLength), page.whole(manifest.maxLength)))
         page.text(context.getString(R.string.card_tokenizer, manifest.tokenizer.kind))
         for (each in manifest.artifacts) {
-            val size = Formatter.formatShortFileSize(context, each.bytes)
+            val size = page.decimal(each.bytes / MEGABYTE, 1)
             page.text(context.getString(R.string.card_artifact, each.runtime, size, each.delegate, each.scheme))
         }
         if (manifest.labels.isNotEmpty()) page.text(context.getString(R.string.card_labels, manifest.labels.joinToString(", ")))
-        if (manifest.beams > 1) page.text(context.getString(R.string.card_beams, manifest.beams))
+        if (manifest.beams > 1) page.text(context.getString(R.string.card_beams, page.whole(manifest.beams)))
         page.text(context.getString(R.string.card_seal, bundle.seal))
     }
+
+    private const val MEGABYTE = 1e6
 }

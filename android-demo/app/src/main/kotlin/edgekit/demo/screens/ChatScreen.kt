@@ -1,6 +1,5 @@
 package edgekit.demo.screens
 
-import android.content.Context
 import android.text.TextUtils
 import edgekit.core.EdgeKitException
 import edgekit.core.bundle.Manifest
@@ -61,14 +60,14 @@ object ChatScreen : Screen {
             if (talk.growing.isNotEmpty()) talk.turns.add(Turn(ASSISTANT, answer.text))
             talk.growing.setLength(0)
             talk.shown()
-            speed(context, answer)
+            speed(page, answer)
         }
     }
 
     /** How an answer went, in words. */
-    fun speed(context: Context, answer: Generated): String {
-        val first = Page.decimal(answer.firstMillis, 0)
-        return context.getString(R.string.chat_speed, answer.tokens, first, Page.decimal(answer.perSecond, 1))
+    fun speed(page: Page, answer: Generated): String {
+        val first = page.decimal(answer.firstMillis, 0)
+        return page.activity.getString(R.string.chat_speed, page.whole(answer.tokens), first, page.decimal(answer.perSecond, 1))
     }
 
     /** What was said until it was stopped stays; a question that was refused is no part of the talk. */

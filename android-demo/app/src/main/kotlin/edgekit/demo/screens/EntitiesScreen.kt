@@ -20,7 +20,7 @@ object EntitiesScreen : Screen {
         val text = page.field(words(R.string.entities_text), lines = 3)
         page.call(name, words(R.string.entities_run), { session.ask(text.text.toString()) }) { answer: Answer ->
             val found = (answer as Answer.Entities).entities
-            val list = found.joinToString("\n") { "${it.label}: ${it.text} (${Page.percent(it.score)})" }
+            val list = found.joinToString("\n") { "${it.label}: ${it.text} (${page.percent(it.score)})" }
             if (found.isEmpty()) {
                 words(R.string.entities_none)
             } else {

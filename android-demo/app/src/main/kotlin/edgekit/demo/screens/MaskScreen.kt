@@ -25,7 +25,7 @@ object MaskScreen : Screen {
             }
         }) { answer: Answer ->
             (answer as Answer.Masks).masks.joinToString("\n\n") { mask ->
-                mask.joinToString("\n") { "${Page.percent(it.score)}  ${it.name}" }
+                mask.joinToString("\n") { "${page.percent(it.score)}  ${it.name}" }
             }
         }
     }

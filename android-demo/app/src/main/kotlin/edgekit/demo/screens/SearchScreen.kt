@@ -28,7 +28,7 @@ object SearchScreen : Screen {
                 lines.map { it to Numbers.cosine(wanted, vector(it)) }.sortedByDescending { it.second }
             }
         }) { found: List<Pair<String, Double>> ->
-            found.joinToString("\n\n") { (note, near) -> "${Page.decimal(near, 2)}  $note" }
+            found.joinToString("\n\n") { (note, near) -> "${page.decimal(near, 2)}  $note" }
         }
     }
 }

@@ -21,13 +21,13 @@ object SelfTestScreen : Screen {
             val failed = all.filterNot { it.passed }
             val least = all.minOfOrNull { it.cosine } ?: 0.0
             if (failed.isEmpty()) {
-                context.getString(R.string.self_test_passed, all.size, Page.decimal(least, DIGITS))
+                context.getString(R.string.self_test_passed, page.whole(all.size), page.decimal(least, DIGITS))
             } else {
                 val lines = failed.map {
-                    val cosine = Page.decimal(it.cosine, DIGITS)
-                    context.getString(R.string.self_test_line, it.text.take(SHOWN), cosine, Page.decimal(it.floor, DIGITS))
+                    val cosine = page.decimal(it.cosine, DIGITS)
+                    context.getString(R.string.self_test_line, it.text.take(SHOWN), cosine, page.decimal(it.floor, DIGITS))
                 }
-                (listOf(context.getString(R.string.self_test_failed, failed.size, all.size)) + lines).joinToString("\n\n")
+                (listOf(context.getString(R.string.self_test_failed, page.whole(failed.size), page.whole(all.size))) + lines).joinToString("\n\n")
             }
         }
     }

@@ -35,7 +35,7 @@ object WriteScreen : Screen {
                 growing.append(piece)
                 written.shown()
             }
-        }) { answer: Generated -> ChatScreen.speed(context, answer) }
+        }) { answer: Generated -> ChatScreen.speed(page, answer) }
         val result = page.result()
         written.shown = { page.show(result, written.text.toString()) }
         written.shown()

@@ -14,7 +14,15 @@ public class Dim(public val name: String, public val minimum: Int, public val ma
 /** Name, dtype (`int64` or `float32`) and shape of one input or output. */
 public class TensorSpec(public val name: String, public val dtype: String, public val dims: List<Dim>)
 
-/** One runnable file: for which runtime, with which delegate and quantization. */
+/**
+ * One runnable file.
+ *
+ * @property runtime `executorch` or `onnx`
+ * @property file its name in the bundle
+ * @property bytes its size
+ * @property delegate what it was lowered for, `none` where for nothing
+ * @property scheme how its weights are quantized
+ */
 public class Artifact(
     public val runtime: String,
     public val file: String,
@@ -26,7 +34,14 @@ public class Artifact(
 /** One file of the bundle. */
 public class FileEntry(public val path: String, public val bytes: Long, public val sha256: String)
 
-/** Which tokenizer the bundle carries. */
+/**
+ * Which tokenizer the bundle carries.
+ *
+ * @property kind its model, as `WordPiece`
+ * @property file its name in the bundle
+ * @property padTokenId null where the model pads with nothing
+ * @property maskTokenId null where it fills no gaps
+ */
 public class TokenizerInfo(
     public val kind: String,
     public val file: String,
@@ -37,11 +52,21 @@ public class TokenizerInfo(
 /**
  * What a bundle is: the part of edgekit.json that an app asks for.
  *
+ * @property name of the bundle, which is its folder's too
+ * @property task as Hugging Face names it
+ * @property family of the model, as `bert`
+ * @property licence of the weights, as their maker named it; null where nobody did
  * @property labels class names by index, empty where there are none
  * @property problem transformers' problem_type of a classifier
  * @property certified false where a quality floor was missed and kept
  * @property minLength fewest tokens of a text
  * @property maxLength most tokens of a text
+ * @property inputs of one pass, in the graph's order
+ * @property outputs of one pass, in the graph's order
+ * @property artifacts one for each runtime
+ * @property tokenizer which one, and its special ids
+ * @property goldensFile inputs with the answers of the machine that made the bundle
+ * @property files all that the folder holds, the manifest left out
  * @property json the whole manifest, for what this class leaves out
  */
 public class Manifest private constructor(public val json: Json.Object, root: Fields) {

@@ -12,6 +12,7 @@ import kotlin.math.sqrt
  * @property floor the least cosine that passes
  */
 public class Replayed(public val text: String, public val cosine: Double, public val floor: Double) {
+    /** Whether it is near enough. */
     public val passed: Boolean get() = cosine >= floor
 }
 

@@ -29,6 +29,7 @@ public enum class OnnxDelegate {
 /**
  * How to load an .onnx file.
  *
+ * @property delegate which part runs the graph
  * @property threads how many; 0 leaves it to [OnnxRuntime], or to the runtime where an [OnnxEngine] is
  *   opened without one
  * @property profile a prefix of a file name, with folder, for a profile that [OnnxEngine.placement]

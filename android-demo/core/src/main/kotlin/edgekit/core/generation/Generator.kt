@@ -16,6 +16,7 @@ import java.util.concurrent.atomic.AtomicInteger
 /**
  * An answer, and how it went.
  *
+ * @property text what was said
  * @property tokens of the answer, the one that ended it included
  * @property firstMillis from the call to the first token
  * @property perSecond tokens a second after the first; 0 where there are none
@@ -36,6 +37,8 @@ public class Generated(
  * The likeliest token is taken each time, or one is drawn. Python's `edgekit run` looks for the likeliest
  * answer where the makers of an encoder-decoder do (`Manifest.beams`); with `--beams 1` it does the same.
  *
+ * @property bundle what is open
+ * @property tokenizer its own
  * @throws EdgeKitException.BundleCorrupt the bundle does not generate, or its rules do not fit the decoder
  */
 public class Generator(

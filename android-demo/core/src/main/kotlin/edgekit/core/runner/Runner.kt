@@ -1,6 +1,7 @@
 package edgekit.core.runner
 
 import edgekit.core.EdgeKitException
+import edgekit.core.engine.Delegates
 import edgekit.core.engine.FloatTensor
 import edgekit.core.engine.LongTensor
 import edgekit.core.engine.OnnxDelegate
@@ -110,6 +111,14 @@ public class Runner(
             }
             memory()
             Done(samples.size.toLong(), 1)
+        }.also { placement() }
+
+        /** Where the nodes ran, of a session of its own: one that keeps a profile is slower. */
+        private fun placement() {
+            val sample = samples.firstOrNull() ?: return
+            val options = OnnxOptions(delegate, job.threads)
+            val nodes = Delegates.placement(File(folder, job.model), options, folder) { named(it, sample) }
+            events.send("placement", "delegate" to delegate.name.lowercase(), "nodes" to nodes)
         }
 
         private fun latency(): Done = opened(0, false).use { engine ->

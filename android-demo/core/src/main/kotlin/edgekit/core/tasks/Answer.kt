@@ -5,7 +5,15 @@ import edgekit.core.json.Json
 /** A name with its score, 0 to 1. */
 public class Scored(public val name: String, public val score: Double)
 
-/** A part of a text, [start] until [end] in code points, with a label where the task has one. */
+/**
+ * A part of a text.
+ *
+ * @property text the part itself
+ * @property label what it is; null where the task has no labels
+ * @property score 0 to 1
+ * @property start where it begins, in code points
+ * @property end where it ends, exclusive
+ */
 public class Found(
     public val text: String,
     public val label: String?,

@@ -62,6 +62,7 @@ public enum class Cut {
  * How to cut what is too long.
  *
  * @property most tokens to keep, those of the template included
+ * @property cut which of two texts is cut
  * @property fromLeft whether the beginning goes, instead of the end
  */
 public class Truncation(

@@ -30,6 +30,13 @@ class RunnerTest {
             assertEquals("done", events.last().text("event"))
             assertEquals(mode != "load", File(jobs, "$mode/outputs").isFile)
             assertFalse(File(jobs, "$mode/outputs.partial").exists())
+            assertFalse(File(jobs, mode).list()!!.any { it.startsWith("profile") })
+            val placed = events.filter { it.text("event") == "placement" }
+            assertEquals(mode, if (mode == "goldens") 1 else 0, placed.size)
+            for (each in placed) {
+                assertEquals("cpu", each.text("delegate"))
+                assertEquals(setOf("CPUExecutionProvider"), each.fields("nodes").names.toSet())
+            }
         }
     }
 
