@@ -20,7 +20,7 @@ TEST := $(PY) -m pytest -n auto --maxprocesses 4 --dist loadfile
 help:
 	@echo 'make demo      export the embedded model, verify the bundle, run three sentences'
 	@echo 'make demo-distill'
-	@echo '               half the layers of the embedded model, trained and exported; a some ten minutes'
+	@echo '               half the layers of the embedded model, trained and exported; some ten minutes'
 	@echo 'make demo-tasks'
 	@echo '               four task packs: fine-tuned, exported, their artifacts scored; some minutes'
 	@echo 'make test      run the tests; those that need adb, Maven or an arm64 emulator are skipped'

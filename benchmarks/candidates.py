@@ -46,10 +46,12 @@ def stock(name: str = "minilm") -> StockSentenceModel:
     return StockSentenceModel(load(resolve(name), "AutoModel", attention="sdpa").model)
 
 
-def bundle(folder: Path, scheme: str, name: str = "minilm") -> edgekit.Bundle:
-    """A bundle of the model, made now."""
-    path = folder / f"{Path(name).name}-{scheme}"
-    return edgekit.export(name, out=path, quantize=scheme, force=True)
+def bundle(folder: Path, scheme: str, name: str = "minilm", batch: int = 1) -> edgekit.Bundle:
+    """A bundle of the model, made now; for ``batch`` texts at once."""
+    path = folder / (f"{Path(name).name}-{scheme}" + (f"-{batch}" if batch > 1 else ""))
+    return edgekit.export(
+        name, out=path, quantize=scheme, batch=batch, task="sentence-similarity", force=True
+    )
 
 
 def plain_onnx(folder: Path, model: nn.Module) -> Path:

@@ -4,10 +4,10 @@
     .venv/bin/python -m benchmarks.decoder --clock processor --threads 1 [> table.md]
     .venv/bin/python -m benchmarks.decoder --peers [> table.md]
 
-A Llama of SmolLM2-135M's shape with random weights and as many layers as asked for, 4-bit linears
-in groups of 32 with an 8-bit table, context 512. The native runner, the library behind `edgekit
-run`, ExecuTorch's own Python extension and torch fp32 with transformers' static cache answer in
-turn, each in a process of its own; ratios to torch of one run are what to read. Not a phone.
+A Llama of SmolLM2-135M's shape with random weights and as many layers as asked for, everything in 4
+bits in groups of 32, context 512. The native runner, the library behind `edgekit run`, ExecuTorch's
+own Python extension and torch fp32 with transformers' static cache answer in turn, each in a
+process of its own; ratios to torch of one run are what to read. Not a phone.
 
 Where other programs want the processors as well, threads that wait for each other are slowed by
 much more than their share, torch's most. The processor's clock with one thread counts the work

@@ -29,7 +29,8 @@ SHAPE: dict[str, Any] = {
     "tie_word_embeddings": True,
 }
 FOLDER = Path("build/benchmarks")
-SCHEME = "int4-int8"
+# Four bits in groups of 32, the table included: it is the head as well, and is stored once.
+SCHEME = "int4"
 FACTS = "facts.json"
 ONNX_SIGNATURE = "onnx-signature.json"
 
@@ -83,7 +84,7 @@ def model(
 ) -> Path:
     """The folder with ``model.pte``, ``signature.json`` and ``facts.json``, made if need be."""
     suffix = "" if calibrators == "plain" else f"-{calibrators}"
-    folder = FOLDER / f"decoder-{layers}-{context}{suffix}"
+    folder = FOLDER / f"decoder-{layers}-{context}-{SCHEME}{suffix}"
     if again or not (folder / FACTS).exists():
         _make(folder, layers, context, calibrators)
     return folder

@@ -80,7 +80,9 @@ STRANGERS: dict[str, TextFamily] = {
     "Falcon": TextFamily("falcon", trained=False),
     "Mamba": TextFamily("mamba", trained=False),
     "Pegasus": TextFamily("pegasus", _POSITIONS, answers=True),
-    "M2M100": TextFamily("m2m_100", _POSITIONS, answers=True),
+    # It counts positions by what is no padding, so its answers begin with the end token, as they do
+    # in every checkpoint of it; begun with padding, a whole text is not its tokens one by one.
+    "M2M100": TextFamily("m2m_100", _POSITIONS | {"decoder_start_token_id": 1}, answers=True),
 }
 
 
@@ -173,14 +175,13 @@ def _write_answering(folder: Path, family: TextFamily) -> None:
     tokenizer.post_processor = processors.TemplateProcessing(
         single=f"$A {_END}", pair=f"$A {_END} $B {_END}", special_tokens=[(_END, end)]
     )
-    model = tiny(
-        family.model,
-        vocab_size=tokenizer.get_vocab_size(),
-        pad_token_id=tokenizer.token_to_id(_PAD),
-        eos_token_id=end,
-        decoder_start_token_id=tokenizer.token_to_id(_PAD),
-        **family.config,
-    )
+    ids: dict[str, Any] = {
+        "vocab_size": tokenizer.get_vocab_size(),
+        "pad_token_id": tokenizer.token_to_id(_PAD),
+        "eos_token_id": end,
+        "decoder_start_token_id": tokenizer.token_to_id(_PAD),
+    }
+    model = tiny(family.model, **(ids | dict(family.config)))
 
     def batches() -> Iterator[dict[str, Any]]:
         source = tiny_seq2seq.pairs(0)

@@ -2,6 +2,10 @@
 
     .venv/bin/python -m benchmarks.peers.environments [NAME ...]
 
+An environment holds what a tool needs and this project does not have in that version; the rest is
+read from this project's own environment, behind it. So PyTorch and the two runtimes are of the same
+version for all, and are not on the disk four times.
+
 What cannot be installed is said with its reason, and tried again the next time.
 """
 
@@ -13,6 +17,8 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -61,16 +67,33 @@ def set_up(name: str) -> str:
     if ready.is_file() and ready.read_text(encoding="utf-8") == wanted:
         return ""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    for command in (
-        [sys.executable, "-m", "venv", str(folder)],
-        [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", *peer(name).REQUIRES],
-    ):
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
-            return f"not installed: {' | '.join(lines[-_SHOWN_LINES:])}"
+    python = str(folder / "bin" / "python")
+    fault = _said([sys.executable, "-m", "venv", "--clear", str(folder)])
+    if not fault:
+        _lend(folder)
+        words = [python, "-m", "pip", "install", "--quiet", *peer(name).REQUIRES]
+        fault = _said(words, getattr(peer(name), "INSTALLED_WITH", {}))
+    if fault:
+        return f"not installed: {fault}"
     ready.write_text(wanted, encoding="utf-8")
     return ""
+
+
+def _lend(folder: Path) -> None:
+    """Let an environment read this one's packages behind its own."""
+    own = sysconfig.get_path("purelib", vars={"base": str(folder), "platbase": str(folder)})
+    lent = sysconfig.get_path("purelib")
+    (Path(own) / "lent.pth").write_text(f"{lent}\n", encoding="utf-8")
+
+
+def _said(command: list[str], more: Mapping[str, str] | None = None) -> str:
+    """What a command that failed said last; empty where it did not fail."""
+    variables = {**os.environ, **(more or {})}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=variables)
+    if not done.returncode:
+        return ""
+    lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+    return " | ".join(lines[-_SHOWN_LINES:]) or f"exit status {done.returncode}"
 
 
 def model(name: str, source: Path, context: int) -> Path:

@@ -12,6 +12,8 @@ from typing import Any
 
 TITLE = "llama.cpp Q4_0"
 REQUIRES = ("llama-cpp-python==0.3.36", "gguf==0.19.0", "safetensors", "numpy")
+_ONLY = Path(__file__).resolve().with_suffix(".cmake")
+INSTALLED_WITH = {"CMAKE_ARGS": f"-DLLAVA_BUILD=OFF -DCMAKE_PROJECT_llama_cpp_INCLUDE={_ONLY}"}
 FILE = "model.gguf"
 
 # Name in a Llama's state dict -> name in the file, for what every block has.

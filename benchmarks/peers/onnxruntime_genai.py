@@ -14,7 +14,7 @@ REQUIRES = (
     "onnxruntime==1.31.1",
     "onnx==1.23.2",
     "onnx-ir==1.1.0",
-    "torch==2.15.0",
+    "torch==2.13.0",
     "transformers==5.23.0",
 )
 _OPTIONS = ("accuracy_level=4", "block_size=32", "prune_lm_head=true", "hf_token=false")

@@ -12,7 +12,7 @@ TITLE = "optimum-executorch 8da4w"
 REQUIRES = (
     "optimum-executorch==1.1.0",
     "executorch==1.5.1",
-    "torch==2.15.0",
+    "torch==2.13.0",
     "torchao==0.18.0",
     "transformers==5.0.0rc1",
 )

@@ -48,8 +48,8 @@ def distill(
         progress: told of each stage.
         options: ``loss`` (such as ``"relations,similarity=0.5"``), ``steps``, ``batch``,
             ``accumulate``, ``learning_rate``, ``evaluate_every``, ``patience``, ``max_length``,
-            ``held_out``, ``seed``, ``controls`` (False to leave them out), ``cache_mb`` and the
-            other keys of a recipe.
+            ``held_out``, ``seed``, ``controls`` and ``repair`` (False to leave them out),
+            ``cache_mb`` and the other keys of a recipe.
 
     Returns:
         The folder and its report.

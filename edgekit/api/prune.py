@@ -40,7 +40,7 @@ def prune(
         force: replace an existing pruned folder.
         progress: told of each stage.
         options: ``method``, ``granularity``, ``amount``, ``schedule``, ``rounds``, ``allocation``,
-            ``lift``, ``data``, ``retrain``, ``seed``, ``control``, ``measure``: what
+            ``lift``, ``data``, ``repair``, ``retrain``, ``seed``, ``control``, ``measure``: what
             ``edgekit prune --help`` lists.
 
     Raises:

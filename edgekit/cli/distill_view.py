@@ -30,6 +30,7 @@ def show(output: Output, made: Distilled) -> None:
         f"{share:.1f} % of the teacher's"
     )
     _subsets(output, facts["student"]["search"])
+    _repair(output, facts["student"].get("repair"))
     output.text()
     runs(output, facts["runs"])
     output.text(
@@ -57,6 +58,12 @@ def _subsets(output: Output, tried: Sequence[Mapping[str, Any]]) -> None:
         f"{','.join(map(str, one['layers']))}: {one['fidelity']:.3f}" for one in tried[:_SUBSETS]
     )
     output.text(f"layers tried without training, fidelity of the best of {len(tried)}: {best}")
+
+
+def _repair(output: Output, found: Mapping[str, Any] | None) -> None:
+    if found is not None and found["kept"]:
+        gain = f"{found['before']:.3f} -> {found['after']:.3f}"
+        output.text(f"layers refitted before training: fidelity {gain}")
 
 
 def _cell(value: Any) -> str:

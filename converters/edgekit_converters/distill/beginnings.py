@@ -8,15 +8,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from edgekit.errors import InputRefused, SpecError
-from edgekit_converters.distill import search, student, width
+from edgekit_converters.distill import repair, search, student, width
+from edgekit_converters.distill.endings import Inputs
 from edgekit_converters.distill.measure import Measure
 from edgekit_converters.distill.models import Taught, fixed, opened, same_tokens
-from edgekit_converters.distill.outputs import shape_of
+from edgekit_converters.distill.outputs import Probe, shape_of
+from edgekit_converters.distill.repair import Repair
 from edgekit_converters.distill.search import Tried
 from edgekit_converters.distill.wanted import Beginning
 from edgekit_converters.folder import read_object
 from edgekit_converters.source import Source, resolve
+
+_REPAIRED = 3  # of the best subsets are repaired, to see which is best then
+_SHARE, _FEWEST_BATCHES = 4, 10  # a fourth of the texts tells, if that is enough for a fit
+Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -30,6 +38,7 @@ class Begun:
         tried: subsets of layers, the best first; empty where none were searched.
         bridged: it cuts texts into other tokens than the teacher.
         random: nothing of the teacher is in its weights.
+        repair: what refitting came to; None where nothing is gone, or it was not wanted.
     """
 
     taught: Taught
@@ -38,6 +47,7 @@ class Begun:
     tried: tuple[Tried, ...] = ()
     bridged: bool = False
     random: bool = False
+    repair: Repair | None = None
 
 
 def given(folder: str | Path, teacher: Taught, *, bridge: bool) -> Begun:
@@ -62,24 +72,36 @@ def given(folder: str | Path, teacher: Taught, *, bridge: bool) -> Begun:
     return Begun(made, source, words, bridged=not same)
 
 
-def thinned(begun: Begun, said: str, measure: Measure | None, say: Callable[[str], None]) -> Begun:
+def thinned(
+    begun: Begun,
+    said: str,
+    measure: Measure | None,
+    say: Say,
+    texts: Sequence[Inputs] = (),
+) -> Begun:
     """A student from a folder, with some of its layers alone.
 
     Args:
         begun: of ``given``; not changed.
         said: how many layers, or which: ``3`` or ``0,3,5``.
-        measure: what layers are chosen by, where they are.
+        measure: what layers are chosen by, where they are, and a repair is judged by.
         say: told how the search goes.
+        texts: to refit the layers to; nothing is refitted without.
 
     Raises:
         SpecError: it has no such layers.
         Unsupported: it has no single list of layers.
     """
     layers, tried = _layers(said, begun.taught, measure, say)
-    total = shape_of(begun.taught.model).layers
-    model = student.from_layers(begun.taught.model, layers)
-    words = f"layers {','.join(map(str, layers))} of {total} of {begun.words}"
-    return replace(begun, taught=begun.taught.holding(model), words=words, tried=tuple(tried))
+    layers, model, mended = _mended(begun.taught, layers, tried, measure, texts, say)
+    words = f"{_words(layers, begun.taught, mended)} of {begun.words}"
+    return replace(
+        begun,
+        taught=begun.taught.holding(model),
+        words=words,
+        tried=tuple(tried),
+        repair=mended,
+    )
 
 
 def begin(
@@ -87,16 +109,18 @@ def begin(
     teacher: Taught,
     measure: Measure | None,
     seed: int,
-    say: Callable[[str], None],
+    say: Say,
+    texts: Sequence[Inputs] = (),
 ) -> Begun:
     """A student made of the teacher.
 
     Args:
         wanted: layers or sizes; all layers where neither is given.
         teacher: not changed.
-        measure: what layers are chosen by, where they are.
+        measure: what layers are chosen by, where they are, and a repair is judged by.
         seed: of weights that nothing is copied into.
         say: told how the search goes.
+        texts: to refit the layers to; nothing is refitted without.
 
     Raises:
         SpecError: no such layers or sizes.
@@ -104,12 +128,12 @@ def begin(
         Unsupported: the teacher has no single list of layers.
     """
     if wanted.config is not None:
-        return _sized(wanted.config, teacher, measure, seed, say)
+        return _sized(wanted.config, teacher, measure, seed, say, texts)
     layers, tried = _layers(wanted.layers, teacher, measure, say)
-    model = student.from_layers(teacher.model, layers)
-    total = shape_of(teacher.model).layers
-    words = f"layers {','.join(map(str, layers))} of {total}"
-    return Begun(teacher.holding(model), teacher.loaded.source, words, tuple(tried))
+    layers, model, mended = _mended(teacher, layers, tried, measure, texts, say)
+    words = _words(layers, teacher, mended)
+    source = teacher.loaded.source
+    return Begun(teacher.holding(model), source, words, tuple(tried), repair=mended)
 
 
 def is_searched(wanted: Beginning, teacher: Taught) -> bool:
@@ -118,6 +142,15 @@ def is_searched(wanted: Beginning, teacher: Taught) -> bool:
     if wanted.config is not None:
         return bool(_changes(wanted.config).get("num_hidden_layers", total) != total)
     return wanted.layers is not None and "," not in wanted.layers and wanted.layers != str(total)
+
+
+def is_smaller(wanted: Beginning, whole: Taught) -> bool:
+    """Whether anything of a model goes, so that there may be something to repair."""
+    if wanted.layers is None:
+        return wanted.config is not None
+    numbers = layer_numbers(wanted.layers)
+    total = shape_of(whole.model).layers
+    return (numbers[0] if len(numbers) == 1 else len(numbers)) != total
 
 
 def randomised(begun: Begun, seed: int) -> Taught:
@@ -146,7 +179,7 @@ def layer_numbers(said: str) -> list[int]:
 
 
 def _layers(
-    said: str | None, teacher: Taught, measure: Measure | None, say: Callable[[str], None]
+    said: str | None, teacher: Taught, measure: Measure | None, say: Say
 ) -> tuple[Sequence[int], list[Tried]]:
     total = shape_of(teacher.model).layers
     if said is None:
@@ -163,6 +196,38 @@ def _layers(
     return best.layers, tried
 
 
+def _mended(
+    teacher: Taught,
+    layers: Sequence[int],
+    tried: Sequence[Tried],
+    measure: Measure | None,
+    texts: Sequence[Inputs],
+    say: Say,
+) -> tuple[Sequence[int], nn.Module, Repair | None]:
+    """The student of these layers, or of the searched ones that are best once they are refitted."""
+    total = shape_of(teacher.model).layers
+    if not texts or measure is None or len(layers) == total:
+        return layers, student.from_layers(teacher.model, layers), None
+
+    def refitted(subset: Sequence[int], fitted: Sequence[Inputs]) -> tuple[nn.Module, Repair]:
+        model = student.from_layers(teacher.model, subset)
+        probe, ends = Probe(model, teacher.pooling), repair.follows(subset, total)
+        made = repair.repair(probe, teacher.model, ends, fitted, measure)
+        say(f"layers {','.join(map(str, subset))}: {made.words()}")
+        return model, made
+
+    searched = [one.layers for one in tried[:_REPAIRED]]
+    if len(searched) > 1:
+        few = texts[::_SHARE] if len(texts) >= _SHARE * _FEWEST_BATCHES else texts
+        layers = max(searched, key=lambda subset: refitted(subset, few)[1].fidelity)
+    return layers, *refitted(layers, texts)
+
+
+def _words(layers: Sequence[int], whole: Taught, mended: Repair | None) -> str:
+    words = f"layers {','.join(map(str, layers))} of {shape_of(whole.model).layers}"
+    return f"{words}, refitted" if mended is not None and mended.kept else words
+
+
 def _changes(path: Path) -> dict[str, Any]:
     if not path.is_file():
         from edgekit.errors import InputMissing
@@ -174,7 +239,12 @@ def _changes(path: Path) -> dict[str, Any]:
 
 
 def _sized(
-    path: Path, teacher: Taught, measure: Measure | None, seed: int, say: Callable[[str], None]
+    path: Path,
+    teacher: Taught,
+    measure: Measure | None,
+    seed: int,
+    say: Say,
+    texts: Sequence[Inputs],
 ) -> Begun:
     config = student.changed_config(teacher.model, _changes(path))
     own, total = int(config.num_hidden_layers), shape_of(teacher.model).layers
@@ -187,4 +257,10 @@ def _sized(
     layers, tried = _layers(str(own), teacher, measure, say)
     model = width.cut(teacher.model, config, layers)
     words = f"{sizes}, cut out of layers {','.join(map(str, layers))} by importance"
-    return Begun(teacher.holding(model), source, words, tuple(tried))
+    mended = None
+    if texts and measure is not None:
+        ends = repair.follows(layers, total)
+        mended = repair.repair(
+            Probe(model, teacher.pooling), teacher.model, ends, texts, measure, say
+        )
+    return Begun(teacher.holding(model), source, words, tuple(tried), repair=mended)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from edgekit_converters.distill.losses import Term
-from edgekit_converters.distill.outputs import Batch, Outputs, Probe, Shape, shape_of
+from edgekit_converters.distill.outputs import Asks, Batch, Outputs, Shape, shape_of
 
 
 class Teacher(Protocol):
@@ -28,7 +28,7 @@ class Distiller(nn.Module):
 
     def __init__(
         self,
-        student: Probe,
+        student: Asks,
         teacher: Teacher | None,
         teacher_shape: Shape,
         terms: Sequence[Term],

@@ -15,13 +15,14 @@ from edgekit.bundle.staging import Staging, require_space
 from edgekit.errors import Unsupported
 from edgekit.stages import ProgressCallback, Stages
 from edgekit_converters import describe
-from edgekit_converters.distill import cache, folder, report, retraining, rows, runs, world
+from edgekit_converters.distill import cache, folder, repair, report, retraining, rows, runs, world
 from edgekit_converters.distill import teacher as teachers
 from edgekit_converters.distill.beginnings import (
     Begun,
     begin,
     given,
     is_searched,
+    is_smaller,
     thinned,
 )
 from edgekit_converters.distill.collate import Collate, collate_for
@@ -182,14 +183,16 @@ def _begun(
     if given is not None and given.bridged:
         own = collate_for(whole, data.labels, seed, wanted.reasons)
         live = teachers.Live(teacher.probe(), theirs, data.every)
-    measure = None
-    if is_searched(beginning, whole):
+    measure, texts = None, []
+    if wanted.repair and is_smaller(beginning, whole):
+        texts = repair.batches(data.fitted(), own)
+    if texts or is_searched(beginning, whole):
         measure = Measure(teacher.kind, live, own, data.searched())
     if given is None:
-        return begin(beginning, teacher, measure, seed, stages.note)
+        return begin(beginning, teacher, measure, seed, stages.note, texts)
     if beginning.layers is None:
         return given
-    return thinned(given, beginning.layers, measure, stages.note)
+    return thinned(given, beginning.layers, measure, stages.note, texts)
 
 
 def _labels(teacher: Taught) -> tuple[str, ...]:

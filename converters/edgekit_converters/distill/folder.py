@@ -39,6 +39,7 @@ def facts(job: Job, runs: list[Run], name: str) -> dict[str, Any]:
             "from": begun.words,
             "parameters": parameters(begun.taught.model),
             "bridged": begun.bridged,
+            "repair": None if begun.repair is None else begun.repair.record(),
             "search": [
                 {"layers": list(one.layers), "fidelity": round(one.fidelity, 5)}
                 for one in begun.tried

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from edgekit_converters.distill.distiller import Teacher
 from edgekit_converters.distill.models import Kind
-from edgekit_converters.distill.outputs import Probe
+from edgekit_converters.distill.outputs import Asks
 
 MOST_TEXTS = 512
 _BATCH = 32
@@ -77,7 +77,7 @@ class Measure:
             if held > _MOST_NUMBERS:
                 break
 
-    def __call__(self, student: Probe) -> Measured:
+    def __call__(self, student: Asks) -> Measured:
         """Measure a student."""
         was_training = student.model.training
         student.model.eval()

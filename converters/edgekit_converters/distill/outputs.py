@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -112,6 +112,16 @@ def layer_list(model: nn.Module) -> tuple[str, nn.ModuleList]:
 
 def _inside(name: str, others: list[tuple[str, nn.ModuleList]]) -> bool:
     return any(name.startswith(f"{other}.") for other, _ in others if other != name)
+
+
+class Asks(Protocol):
+    """A model that can be asked for its outputs by name."""
+
+    model: nn.Module
+
+    def __call__(  # noqa: D102
+        self, inputs: Mapping[str, Tensor], names: Collection[str]
+    ) -> Outputs: ...
 
 
 class Probe:

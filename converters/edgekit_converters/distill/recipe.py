@@ -52,6 +52,7 @@ class Recipe:
         seed: of everything random.
         controls: train the controls too.
         cache_mb: most megabytes of kept teacher answers; 0 asks the teacher in each step.
+        repair: refit the layers that stay to what the dropped ones did, where that helps.
     """
 
     losses: tuple[Term, ...] | None = None
@@ -71,6 +72,7 @@ class Recipe:
     seed: int | None = None
     controls: bool | None = None
     cache_mb: int | None = None
+    repair: bool | None = None
 
     def over(self, other: Recipe) -> Recipe:
         """Both, where what this one says wins."""
@@ -88,6 +90,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "dropout": (bool,),
     "train_tables": (bool,),
     "controls": (bool,),
+    "repair": (bool,),
 }
 _WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 

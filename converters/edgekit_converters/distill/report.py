@@ -66,6 +66,7 @@ def card(report: dict[str, Any]) -> str:
         f"A student of {teacher['id']}, made by edgekit distill: {student['from']}. "
         f"{student['parameters']:,} parameters, {share:.1f} % of the teacher's.",
         "",
+        *_repaired(student.get("repair")),
         report["verdict"],
         "",
         *_table(report["runs"]),
@@ -82,6 +83,17 @@ def card(report: dict[str, Any]) -> str:
         "",
     ]
     return "\n".join([*head, *body])
+
+
+def _repaired(found: dict[str, Any] | None) -> list[str]:
+    if found is None or not found["kept"]:
+        return []
+    return [
+        "Before training the layers that stayed were refitted by least squares to what the ones "
+        f"that went did: fidelity {found['before']:.4f} -> {found['after']:.4f} on "
+        "training texts that it was not fitted to.",
+        "",
+    ]
 
 
 def columns(runs: list[dict[str, Any]]) -> list[str]:

@@ -1,96 +1,87 @@
-"""Train a student in memory: what pruning calls, and what the job behind ``distill`` calls."""
+"""Train a student in memory: the one loop behind ``distill`` and behind pruning's ``--retrain``."""
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tokenizers import Tokenizer
-from torch import nn
+from torch import Tensor, nn
 
-from edgekit.errors import InputRefused
-from edgekit_converters.distill import losses
-from edgekit_converters.distill import teacher as teachers
-from edgekit_converters.distill.collate import Collate, NumberedRows
 from edgekit_converters.distill.distiller import Distiller, Teacher
 from edgekit_converters.distill.losses import Term
-from edgekit_converters.distill.models import fixed, kind_of, pooling_of
-from edgekit_converters.distill.outputs import Probe, shape_of
-from edgekit_converters.training.trainer import Settings, Trained, train
-
-DEFAULTS = {"embedding": "cosine,similarity", "classes": "logits", "tokens": "logits"}
-_HELD_OUT = 0.1
-_FEWEST = 4
+from edgekit_converters.distill.models import fixed
+from edgekit_converters.distill.outputs import Asks, shape_of
+from edgekit_converters.training.trainer import Collate, Rows, Settings, Trained, train
 
 
 def retrain(
-    student: nn.Module,
+    student: Asks,
+    ask: Teacher | None,
     teacher: nn.Module,
-    tokenizer: Tokenizer,
-    texts: Sequence[str],
-    steps: int,
-    *,
-    task: str,
+    terms: Sequence[Term],
+    rows: Rows,
+    held_out: Rows | None,
+    collate: Collate,
+    settings: Settings,
     folder: Path,
-    loss: str | None = None,
-    batch: int = 32,
-    rate: float = 1e-4,
-    max_length: int = 128,
-    seed: int = 0,
     tell: Callable[[str], None] = lambda line: None,
+    *,
+    dropout: bool = False,
+    train_tables: bool | None = None,
+    zeros: Mapping[str, Tensor] | None = None,
 ) -> Trained:
-    """Bring a changed model back to what it was, without files but temporary ones.
+    """Bring a student nearer to its teacher; in place, in eval mode without gradients afterwards.
 
     Args:
-        student: a transformers model; trained in place, in eval mode without gradients afterwards.
-        teacher: another one with the same tokenizer; never changed.
-        tokenizer: of both.
-        texts: to train on; a tenth is held out, and the best weights by its loss are kept.
-        steps: updates of the weights.
-        task: a name of ``edgekit.tasks`` or ``text-generation``.
-        folder: of the model: how a sentence's vector is pooled stands there, and which token hides
-            others.
-        loss: as ``--loss`` takes it, ``relations,similarity=0.5``; the task's default when None.
-        batch: texts of one update.
-        rate: largest learning rate.
-        max_length: most tokens of a text.
-        seed: the same one gives the same weights on a CPU.
+        student: to be trained.
+        ask: gives the teacher's outputs; None where no term wants them.
+        teacher: the model, for its sizes and its tables; never changed.
+        terms: the losses.
+        rows: to train on, by number.
+        held_out: the best weights by their loss on these are kept.
+        collate: rows to the student's inputs.
+        settings: how long and how fast; the same seed gives the same weights on a CPU.
+        folder: of checkpoints, of this run alone; see ``training.train``.
         tell: given a line now and then.
+        dropout: leave dropout on.
+        train_tables: train the token table; None to train it only where it is not the teacher's.
+        zeros: parameter name -> True where a weight is zero and stays so.
 
     Raises:
-        SpecError: an unknown loss, or one that does not go with the task.
-        InputRefused: fewer than four texts.
-        CheckFailed: the loss is no number any more.
+        CheckFailed, SpecError, StorageFull, CannotWrite, TemporaryFailure: as for
+            ``training.train``.
     """
-    from edgekit_converters.tokenizer import mask_token_id
-
-    if len(texts) < _FEWEST:
-        raise InputRefused(f"{len(texts)} texts are too few to train on", hint="Give some hundred.")
-    kind = kind_of(task)
-    terms = losses.parse(loss or DEFAULTS[kind])
-    losses.require(terms, kind)
-    pad = getattr(teacher.config, "pad_token_id", None)
-    collate = Collate(
-        tokenizer, task, max_length, int(pad or 0), mask_token_id(folder, tokenizer), seed=seed
+    model = assembled(
+        student,
+        ask,
+        teacher,
+        terms,
+        dropout=dropout,
+        train_tables=train_tables,
+        seed=settings.seed,
     )
-    pooling = pooling_of(task, folder)
-    held = max(1, round(_HELD_OUT * len(texts)))
-    every = NumberedRows([{"text": text} for text in texts])
-    ask = teachers.Live(Probe(teacher, pooling)) if any(t.teacher for t in terms) else None
-    model = assembled(Probe(student, pooling), ask, teacher, terms, seed=seed)
-    rows = [every[number] for number in range(held, len(texts))]
-    with tempfile.TemporaryDirectory(prefix="edgekit-retrain-") as place:
-        settings = Settings(steps=steps, batch=batch, rate=rate, seed=seed)
-        held_out = [every[number] for number in range(held)]
-        made = train(model, rows, held_out, collate, settings, Path(place) / "run", tell)
-    fixed(student)
-    return made
+    named = dict(student.model.named_parameters())
+    # Without a gradient AdamW does not move a weight that is zero.
+    hooks = [
+        named[name].register_hook(_without(gone))  # type: ignore[no-untyped-call]
+        for name, gone in (zeros or {}).items()
+        if named[name].requires_grad
+    ]
+    try:
+        return train(model, rows, held_out, collate, settings, folder, tell)
+    finally:
+        for hook in hooks:
+            hook.remove()
+        fixed(student.model)
+
+
+def _without(gone: Tensor) -> Callable[[Tensor], Tensor]:
+    return lambda gradient: gradient.masked_fill(gone.to(gradient.device), 0.0)
 
 
 def assembled(
-    student: Probe,
+    student: Asks,
     ask: Teacher | None,
     teacher: nn.Module,
     terms: Sequence[Term],
@@ -122,7 +113,7 @@ def assembled(
     return Distiller(student, ask, shape_of(teacher), terms, dropout=dropout, seed=seed)
 
 
-def _names(term: Term, student: Probe, teacher: nn.Module) -> frozenset[str]:
+def _names(term: Term, student: Asks, teacher: nn.Module) -> frozenset[str]:
     own, other = term.module.needs(term.config, shape_of(student.model), shape_of(teacher))
     return own | other
 

@@ -12,6 +12,7 @@ import numpy as np
 from edgekit.errors import InputRefused
 from edgekit_converters.distill.collate import NumberedRows
 from edgekit_converters.distill.measure import MOST_TEXTS
+from edgekit_converters.distill.repair import MOST_TEXTS as MOST_FITTED
 from edgekit_converters.distill.wanted import Wanted, labelled_form
 from edgekit_converters.training import data
 
@@ -42,7 +43,17 @@ class JobRows:
 
     def searched(self) -> NumberedRows:
         """The training rows that layers are chosen with: the first ones of a random order."""
-        return NumberedRows(self.train.first(_SEARCHED))
+        return NumberedRows(self.train.first(self._chosen_with))
+
+    def fitted(self) -> NumberedRows:
+        """The training rows after them, as many as a repair looks at."""
+        first = self._chosen_with
+        found = self.train.first(first + MOST_FITTED)[first:]
+        return NumberedRows(found, first)
+
+    @property
+    def _chosen_with(self) -> int:
+        return min(_SEARCHED, -(-len(self.train) // 2))
 
 
 def read(files: Sequence[Path], wanted: Wanted, task: str, names: tuple[str, ...]) -> JobRows:

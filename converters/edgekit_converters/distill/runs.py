@@ -11,10 +11,9 @@ from edgekit_converters.distill.collate import collate_for
 from edgekit_converters.distill.controls import Run
 from edgekit_converters.distill.job import Job
 from edgekit_converters.distill.measure import Measure
-from edgekit_converters.distill.models import Taught, fixed
+from edgekit_converters.distill.models import Taught
 from edgekit_converters.distill.teacher import Live
 from edgekit_converters.distill.wanted import has_own_labels
-from edgekit_converters.training.trainer import train
 
 
 def trained(job: Job) -> list[Run]:
@@ -53,23 +52,18 @@ def _controls(job: Job) -> list[controls.Control]:
 
 def _run(job: Job, taught: Taught, terms: Any, place: str, measure: Measure) -> Run:
     ask = job.ask if any(term.teacher for term in terms) else None
-    model = retraining.assembled(
+    made = retraining.retrain(
         taught.probe(),
         ask,
         job.teacher.model,
         terms,
-        dropout=job.wanted.dropout,
-        train_tables=job.wanted.train_tables,
-        seed=job.wanted.settings.seed,
-    )
-    made = train(
-        model,
         job.data.train,
         job.data.held_out,
         job.collate,
         job.wanted.settings,
         job.work / place,
         job.stages.note,
+        dropout=job.wanted.dropout,
+        train_tables=job.wanted.train_tables,
     )
-    fixed(taught.model)
     return Run(place, measure(taught.probe()), made)

@@ -12,7 +12,7 @@ from torch import Tensor
 from edgekit_converters.distill.cache import Answers, Kept, find, keep
 from edgekit_converters.distill.distiller import Teacher
 from edgekit_converters.distill.models import fixed
-from edgekit_converters.distill.outputs import Outputs, Probe
+from edgekit_converters.distill.outputs import Asks, Outputs
 
 _BATCH = 32
 
@@ -20,7 +20,7 @@ _BATCH = 32
 class Live:
     """Asks the teacher itself. Its weights never change: they have no gradient."""
 
-    def __init__(self, probe: Probe, collate: Any = None, rows: Any = None) -> None:
+    def __init__(self, probe: Asks, collate: Any = None, rows: Any = None) -> None:
         """Bind a teacher.
 
         Args:
@@ -57,7 +57,7 @@ class Remembered:
 
 
 def asked(
-    probe: Probe | Callable[[], Probe],
+    probe: Asks,
     collate: Callable[[list[Any]], dict[str, Tensor]],
     rows: Any,
     names: frozenset[str],
@@ -71,7 +71,7 @@ def asked(
     """The teacher's answers to all rows, kept on the disk where they have room.
 
     Args:
-        probe: the teacher, or what makes it when it is needed.
+        probe: the teacher.
         collate: rows to the teacher's inputs.
         rows: every row of the job, numbered.
         names: outputs that are wanted.
@@ -87,8 +87,7 @@ def asked(
     if place is not None and (kept := find(place, [*key, sorted(names)])) is not None:
         say("the teacher's answers are read from the cache")
         return Remembered(kept)
-    made = probe() if not isinstance(probe, Probe) else probe
-    live = Live(made, collate if own_tokens else None, rows if own_tokens else None)
+    live = Live(probe, collate if own_tokens else None, rows if own_tokens else None)
     if place is None:
         return live
 
@@ -97,13 +96,13 @@ def asked(
             numbers = range(start, min(start + _BATCH, len(rows)))
             batch = collate([rows[number] for number in numbers])
             with torch.no_grad():
-                yield fixed_outputs(made, batch, names)
+                yield fixed_outputs(probe, batch, names)
 
     kept = keep(place, [*key, sorted(names)], answers, len(rows), limit, say)
     return live if kept is None else Remembered(kept)
 
 
-def fixed_outputs(probe: Probe, batch: dict[str, Tensor], names: frozenset[str]) -> Outputs:
+def fixed_outputs(probe: Asks, batch: dict[str, Tensor], names: frozenset[str]) -> Outputs:
     """One batch of a frozen teacher."""
     fixed(probe.model)
     return probe(batch, names)

@@ -47,6 +47,7 @@ class Wanted:
         controls: train the controls too.
         cache_bytes: most bytes of kept teacher answers.
         form: of the data, a name of ``training.data_forms``.
+        repair: refit the layers that stay, see ``distill.repair``.
     """
 
     terms: tuple[Term, ...]
@@ -57,6 +58,7 @@ class Wanted:
     controls: bool
     cache_bytes: int
     form: str
+    repair: bool = True
 
     @property
     def teacher(self) -> bool:
@@ -88,6 +90,7 @@ class Wanted:
             "dropout": self.dropout,
             "train_tables": self.train_tables,
             "seed": s.seed,
+            "repair": self.repair,
         }
 
 
@@ -152,6 +155,7 @@ def settled(said: Recipe, task: str, kind: Kind, *, bridged: bool) -> Wanted:
         True if said.controls is None else said.controls,
         limit,
         "rationale" if reasons else "text-generation" if task == GENERATION else "plain-text",
+        True if said.repair is None else said.repair,
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import re
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -20,6 +21,8 @@ from edgekit_converters import prune
 from edgekit_converters.prune.groups import Group, Member
 from edgekit_converters.quiet import quiet
 
+# What most configs call their sizes.
+_USUAL = SimpleNamespace(HIDDEN="hidden_size", FFN="intermediate_size", HEADS="num_attention_heads")
 _LAYER = re.compile(r"\.(\d+)\.")
 
 
@@ -166,7 +169,25 @@ def of(model: Any) -> Architecture:
     Raises:
         Unsupported: no file in ``architectures`` knows this model type.
     """
-    facts = _facts(model.config.model_type)
+    return _laid_out(model, _facts(model.config.model_type))
+
+
+def neurons(model: Any) -> tuple[Group, ...]:
+    """The feed-forward neurons of each layer, also of models that cannot be cut.
+
+    Raises:
+        Unsupported: the config does not say how many there are.
+    """
+    try:
+        structure = of(model)
+    except Unsupported:
+        if not isinstance(getattr(model.config, _USUAL.FFN, None), int):
+            raise
+        structure = _laid_out(model, _USUAL)
+    return structure.along(structure.facts.FFN, "ffn")
+
+
+def _laid_out(model: Any, facts: Any) -> Architecture:
     config = copy.deepcopy(model.config)
     if hasattr(facts, "prepare"):
         facts.prepare(config)

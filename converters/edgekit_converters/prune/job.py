@@ -24,6 +24,8 @@ from edgekit_converters.source import Source, resolve
 
 _STAGES = {"load": 5.0, "prune": 60.0, "control": 60.0, "measure": 30.0, "write": 4.0}
 _MARGIN_BYTES = 16 * 1024 * 1024
+_CHECKPOINTS = 8  # times the weights: two, with what the optimizer knows, and what is kept
+WORK = ".training"
 
 
 @dataclass(frozen=True)
@@ -81,9 +83,10 @@ def prune(
     final = out or Path.cwd() / _name(source, wanted)
     with Staging(final, force, folders.RECORD) as staging:
         with stages.stage("load"):
-            original = _load(source, task, max_length, staging.folder)
+            original = _load(source, task, max_length, staging.folder, wanted.retrain > 0)
         with quiet(), prepare.one_thread():
-            made = results.make(original, wanted, texts.given, texts.samples, stages)
+            work = staging.folder / WORK
+            made = results.make(original, wanted, texts.given, texts.samples, stages, work)
             record = _written(original, wanted, made, staging.folder, texts, stages)
         staging.commit()
     stages.finish()
@@ -133,11 +136,13 @@ def given(path: Path | None) -> Sequence[str]:
             hint="Give some hundred lines of the text that the app will see.",
             texts=len(found.rows),
         )
-    texts: list[str] = list(found.rows["text"])
+    texts: Sequence[str] = found.rows["text"]  # read from the file when they are wanted
     return texts
 
 
-def _load(source: Source, task: str, max_length: int | None, staged: Path) -> Subject:
+def _load(
+    source: Source, task: str, max_length: int | None, staged: Path, trained: bool
+) -> Subject:
     if present(source.folder):
         raise InputRefused(
             f"{source.folder.name} has a quantization plan, which pruning would make void",
@@ -145,7 +150,8 @@ def _load(source: Source, task: str, max_length: int | None, staged: Path) -> Su
         )
     made = subject(source, task, max_length)
     describe.earlier_stages(made.loaded)  # a malformed record is refused now, not after minutes
-    require_space(staged, 2 * model_files.size(check(source.folder)) + _MARGIN_BYTES)
+    times = 2 + (_CHECKPOINTS if trained else 0)
+    require_space(staged, times * model_files.size(check(source.folder)) + _MARGIN_BYTES)
     return made
 
 

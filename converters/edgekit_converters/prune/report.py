@@ -21,7 +21,8 @@ _STRUCTURED = {
 
 def config(wanted: Wanted) -> dict[str, Any]:
     """The request, JSON-able; files by their names alone."""
-    names = ("method", "granularity", "amount", "schedule", "retrain", "seed", "allocation", "lift")
+    names = ["method", "granularity", "amount", "schedule", "retrain", "seed", "allocation"]
+    names += ["lift", "repair"]
     found: dict[str, Any] = {name: getattr(wanted, name) for name in names}
     if wanted.schedule != "one-shot":
         found["rounds"] = wanted.rounds
@@ -59,6 +60,7 @@ def record(
         "quality": _quality(made),
         "samples": dict(samples),
         "rounds": made.trace,
+        "repair": None if made.repair is None else made.repair.record(),
     }
     if made.vocabulary is not None:
         found["vocabulary"] = {
@@ -67,6 +69,9 @@ def record(
             **made.vocabulary.coverage,
         }
     found["verdict"] = verdict(wanted, found)
+    if made.repair is not None and made.repair.kept:
+        gain = f"fidelity {made.repair.before:.4f} -> {made.repair.fidelity:.4f}"
+        found["verdict"] += f" What stays was refitted before any training: {gain}."
     return found
 
 

@@ -38,6 +38,7 @@ class Wanted:
         retrain: steps of training in all.
         data: texts to score and to train with; None where the method needs none.
         seed: of everything drawn.
+        repair: whether what stays is refitted to the original, see ``distill.repair``.
         control: whether random units are tried beside.
         measure: whether the exported artifact is timed.
         scan: instead of pruning, what each group would cost.
@@ -55,6 +56,7 @@ class Wanted:
     retrain: int = 0
     data: Path | None = None
     seed: int = 0
+    repair: bool = True
     control: bool = True
     measure: bool = False
     scan: bool = False

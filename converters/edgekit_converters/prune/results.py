@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import torch
 
 from edgekit.errors import SpecError
 from edgekit.stages import Stages
+from edgekit_converters.distill.repair import Repair
 from edgekit_converters.prune import quality, ranking, rounds
 from edgekit_converters.prune.architecture import of as architecture_of
 from edgekit_converters.prune.plan import Cut
@@ -78,6 +79,7 @@ class Result:
         trace: each round.
         vocabulary: where tokens were removed.
         kept: group name -> units that stayed.
+        repair: what refitting came to; None where it was not tried.
     """
 
     subject: Subject
@@ -88,6 +90,7 @@ class Result:
     trace: list[dict[str, Any]]
     vocabulary: Vocabulary | None
     kept: dict[str, list[int]]
+    repair: Repair | None = None
 
 
 def make(
@@ -96,6 +99,7 @@ def make(
     texts: Sequence[str],
     samples: Sequence[str],
     stages: Stages,
+    work: Path,
 ) -> Result:
     """Prune, and prune at random beside.
 
@@ -105,17 +109,17 @@ def make(
         texts: to score and train with.
         samples: to measure with.
         stages: told of what begins.
+        work: a folder for checkpoints that is not there.
     """
     batches = original.batches(samples, _BATCH)
     before = quality.measure(original, original, batches, batches)
     if wanted.granularity == VOCAB:
-        return _vocabulary(original, wanted, texts, samples, before, stages)
+        return _vocabulary(original, wanted, texts, samples, before, stages, work)
     step = max(1, -(-len(texts) // _SCORED))
-    used = rounds.Texts(original.batches(texts[::step], _BATCH), original.batches(texts, _BATCH))
+    used = rounds.Texts(original.batches(texts[::step], _BATCH), texts, work)
 
     def measure(model: Any) -> dict[str, float]:
-        changed = replace(original, loaded=replace(original.loaded, model=model))
-        return quality.measure(original, changed, batches, batches)
+        return quality.measure(original, original.holding(model), batches, batches)
 
     with stages.stage("prune"):
         made = rounds.run(original, wanted, wanted.method, used, measure, stages.note)
@@ -124,9 +128,8 @@ def make(
         with stages.stage("control"):
             other = rounds.run(original, wanted, RANDOM, used, measure, stages.note)
             control = Figures(other.before, other.after)
-    loaded = replace(original.loaded, model=made.model, config=_config(made.model))
     return Result(
-        subject=replace(original, loaded=loaded),
+        subject=original.holding(made.model),
         figures=Figures(made.before, made.after),
         control=control,
         original=before,
@@ -134,6 +137,7 @@ def make(
         trace=made.trace,
         vocabulary=None,
         kept={name: list(units) for name, units in made.kept.items()},
+        repair=made.repair,
     )
 
 
@@ -144,17 +148,18 @@ def _vocabulary(
     samples: Sequence[str],
     before: dict[str, float],
     stages: Stages,
+    work: Path,
 ) -> Result:
     if wanted.retrain:
         _refuse_answers_of_tokens(original)
     held = [text for place, text in enumerate(texts) if place % _HELD_OUT == _HELD_OUT - 1]
     counted = [text for place, text in enumerate(texts) if place % _HELD_OUT != _HELD_OUT - 1]
     with stages.stage("prune"):
-        made, found = _one_vocabulary(original, wanted, wanted.method, counted, samples)
+        made, found = _one_vocabulary(original, wanted, wanted.method, counted, samples, work)
     control = None
     if wanted.control:
         with stages.stage("control"):
-            _, control = _one_vocabulary(original, wanted, RANDOM, counted, samples)
+            _, control = _one_vocabulary(original, wanted, RANDOM, counted, samples, work)
     reach = trim.coverage(
         original.loaded.tokenizer, made.subject.loaded.tokenizer, made.places, held or samples
     )
@@ -171,7 +176,12 @@ def _vocabulary(
 
 
 def _one_vocabulary(
-    original: Subject, wanted: Wanted, method: str, counted: Sequence[str], samples: Sequence[str]
+    original: Subject,
+    wanted: Wanted,
+    method: str,
+    counted: Sequence[str],
+    samples: Sequence[str],
+    work: Path,
 ) -> tuple[trim.Trimmed, Figures]:
     scores = _token_scores(original, wanted, method, counted)
     place = original.loaded.source.folder
@@ -181,26 +191,7 @@ def _one_vocabulary(
     before = quality.measure(original, made.subject, theirs, ours)
     if not wanted.retrain:
         return made, Figures(before, None)
-    pairs = [
-        {"ours": own, "theirs": other}
-        for own, other in zip(
-            made.subject.batches(counted, _BATCH), original.batches(counted, _BATCH), strict=True
-        )
-    ]
-
-    def answer(model: Any, pair: Any) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
-        """Without states: the two cut a text into other tokens."""
-        return original.rows(model, pair["theirs" if model is original.model else "ours"]), ()
-
-    retrain(
-        made.subject.model,
-        original.model,
-        answer,
-        pairs,
-        wanted.retrain,
-        categorical=original.categorical,
-        seed=wanted.seed,
-    )
+    retrain(made.subject, original, counted, wanted.retrain, work, seed=wanted.seed)
     return made, Figures(before, quality.measure(original, made.subject, theirs, ours))
 
 
@@ -224,7 +215,3 @@ def _refuse_answers_of_tokens(original: Subject) -> None:
             "a model that answers for each token cannot learn from one that cuts texts otherwise",
             hint="Leave --retrain out with --granularity vocab.",
         )
-
-
-def _config(model: Any) -> Any:
-    return model.config

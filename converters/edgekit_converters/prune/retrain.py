@@ -2,110 +2,164 @@
 
 Hinton et al. (1503.02531) for logits; the cosine towards the original's vectors otherwise. Where
 the width is still the original's, the states between the layers follow the original's as well
-(FitNets, Romero et al., 1412.6550): they say much more of each text than its answer does.
+(TinyBERT, Jiao et al., 1909.10351): they say much more of each text than its answer does.
 """
 
 from __future__ import annotations
 
-import math
+import hashlib
+import shutil
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
-import torch
-from torch import Tensor, nn
-
-from edgekit_converters.prune.evidence import Batch
-from edgekit_converters.prune.subject import loss
+from edgekit.errors import CheckFailed
+from edgekit_converters.distill import cache, losses, retraining
+from edgekit_converters.distill import teacher as teachers
+from edgekit_converters.distill.collate import NumberedRows
+from edgekit_converters.distill.losses import Term
+from edgekit_converters.distill.outputs import shape_of
+from edgekit_converters.prune.masks import Masks
+from edgekit_converters.prune.subject import SEQ2SEQ, Subject
+from edgekit_converters.training.settings import Settings, Trained
 
 RATE = 3e-4
-_DECAY = 0.01
-_LONGEST_GRADIENT = 1.0
+_BATCH = 32
 _WARM_UP = 0.05
-
-# A model and a batch -> its outputs as rows, and its states after the embedding and each layer.
-Answer = tuple[Tensor, tuple[Tensor, ...]]
-Answers = Callable[[nn.Module, Batch], Answer]
+_HELD_OUT = 10  # one text of so many is looked at and not trained on
+_MOST_HELD_OUT = 128
 
 
 def retrain(
-    student: nn.Module,
-    teacher: nn.Module,
-    answers: Answers,
-    batches: Sequence[Batch],
+    changed: Subject,
+    original: Subject,
+    texts: Sequence[str],
     steps: int,
+    work: Path,
     *,
-    categorical: bool,
-    after: Callable[[], None] = lambda: None,
+    follows: Sequence[int] = (),
+    zeros: Masks | None = None,
     seed: int = 0,
     rate: float = RATE,
     say: Callable[[str], None] = lambda line: None,
-) -> float:
-    """Train in place with AdamW, the rate warmed up and then a cosine; dropout stays off.
+) -> Trained:
+    """Train a pruned model in place; dropout stays off, and the best weights are kept.
 
     Args:
-        student: what learns.
-        teacher: whose outputs are learnt; never changed.
-        answers: the output of a model for a batch, and its states where they may be compared.
-        batches: of real texts, gone through in a new order each time.
-        steps: updates.
-        categorical: rows are logits.
-        after: called after each update; puts zeros back where a mask wants them.
+        changed: with the model that learns, and its tokenizer.
+        original: whose outputs are learnt; never changed.
+        texts: to train on; no more of them are read than there are steps for.
+        steps: updates, of 32 texts each.
+        work: a folder for checkpoints that is not there; it is gone afterwards.
+        follows: for each layer the original's that it must end like, counted from 0; none where
+            layers do not correspond.
+        zeros: what a mask removed: parameter name -> True where a weight is gone.
         seed: of the order.
         rate: largest learning rate.
         say: told how it goes.
 
-    Returns:
-        The mean loss over the last tenth of the steps.
+    Raises:
+        CheckFailed: the loss is no number any more.
+        StorageFull, CannotWrite: no room for checkpoints or the original's answers.
     """
-    if steps < 1:
-        return math.nan
-    learnt = [parameter for parameter in student.parameters()]
-    student.requires_grad_(True)
-    optimizer = torch.optim.AdamW(learnt, lr=rate, weight_decay=_DECAY)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _share(step, steps))
-    losses = []
-    for step, place in enumerate(_order(len(batches), steps, seed)):
-        with torch.no_grad():
-            target, theirs = answers(teacher, batches[place])
-        made, states = answers(student, batches[place])
-        value = loss(made, target, categorical) + _apart(states, theirs)
-        optimizer.zero_grad()
-        value.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(learnt, _LONGEST_GRADIENT)
-        optimizer.step()
-        schedule.step()
-        after()
-        losses.append(float(value.detach()))
-        if step % 100 == 99:
-            say(f"step {step + 1} of {steps}: loss {sum(losses[-100:]) / 100:.4f}")
-    student.requires_grad_(False)
-    last = losses[-max(1, steps // 10) :]
-    return sum(last) / len(last)
+    settings = Settings(steps=steps, batch=_BATCH, rate=rate, warmup=_WARM_UP, seed=seed)
+    rows = _picked(texts, steps * _BATCH)
+    held = min(_MOST_HELD_OUT, len(rows) // _HELD_OUT)
+    terms = _terms(changed, original, follows)
+    ask = _asked(changed, original, rows, terms, say)
+    try:
+        return retraining.retrain(
+            changed.answers(),
+            ask,
+            original.model,
+            terms,
+            NumberedRows(_Part(rows, range(held, len(rows))), held),
+            NumberedRows(_Part(rows, range(held))) if held else None,
+            changed.collate,
+            settings,
+            work,
+            say,
+            zeros=zeros,
+        )
+    except CheckFailed as error:
+        raise _failed(error) from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
 
 
-def _apart(states: Sequence[Tensor], theirs: Sequence[Tensor]) -> Tensor | float:
-    """Mean squared error of the states as a share of the original's variance, a mean over layers.
-
-    Where layers are missing only the last states are held together; where the width is another
-    one, none.
-    """
-    if not states or not theirs or states[-1].shape != theirs[-1].shape:
-        return 0.0
-    pairs = list(zip(states, theirs, strict=True)) if len(states) == len(theirs) else []
-    pairs = pairs or [(states[-1], theirs[-1])]
-    errors = [(own - other).square().mean() / other.var() for own, other in pairs]
-    return torch.stack(errors).mean()
+def _failed(error: CheckFailed) -> CheckFailed:
+    """The same, where no checkpoint is kept."""
+    return CheckFailed(
+        f"training towards the original failed at step {error.details.get('step')}: the loss is no "
+        "number any more",
+        hint="Leave --retrain out, or look at the texts.",
+    )
 
 
-def _share(step: int, steps: int) -> float:
-    warm = max(1, round(_WARM_UP * steps))
-    if step < warm:
-        return (step + 1) / warm
-    return 0.5 + 0.5 * math.cos(math.pi * (step - warm) / max(steps - warm, 1))
+class _Part:
+    """Some of the texts, read when they are wanted."""
+
+    def __init__(self, texts: Any, places: Sequence[int]) -> None:
+        self._texts = texts
+        self._places = places
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, index: int) -> Any:
+        found = self._texts[self._places[index]]
+        return {"text": found} if isinstance(found, str) else found
 
 
-def _order(count: int, steps: int, seed: int) -> list[int]:
-    draw = torch.Generator().manual_seed(seed)
-    found: list[int] = []
-    while len(found) < steps:
-        found += torch.randperm(count, generator=draw).tolist()
-    return found[:steps]
+def _picked(texts: Sequence[str], most: int) -> _Part:
+    """As many texts as can be used, evenly spread."""
+    count = min(len(texts), most)
+    return _Part(texts, [number * len(texts) // count for number in range(count)])
+
+
+def _terms(changed: Subject, original: Subject, follows: Sequence[int]) -> list[Term]:
+    own, other = shape_of(changed.model), shape_of(original.model)
+    if original.categorical:
+        terms = [losses.term("forward_kl")]
+    elif own.hidden == other.hidden:
+        terms = [losses.term("cosine")]
+    else:
+        terms = [losses.term("similarity")]
+    if own.hidden == other.hidden and follows and original.task != SEQ2SEQ:
+        layers = tuple(number + 1 for number in follows)
+        settings = {"attention": 0.0, "relative": True, "layers": layers}
+        terms.append(losses.term("tinybert", 1.0, settings))
+    return terms
+
+
+def _asked(
+    changed: Subject,
+    original: Subject,
+    rows: _Part,
+    terms: Sequence[Term],
+    say: Callable[[str], None],
+) -> Any:
+    """The original's answers: kept where they have room, as those of a teacher are."""
+    names = retraining.asked_names(terms, changed.model, original.model)
+    digest = hashlib.sha256()
+    for number in range(len(rows)):
+        digest.update(rows[number]["text"].encode() + b"\0")
+    key = [
+        "prune",
+        original.loaded.weights_sha256,
+        hashlib.sha256(original.loaded.tokenizer.to_str().encode()).hexdigest(),
+        original.task,
+        original.limit,
+        digest.hexdigest(),
+    ]
+    return teachers.asked(
+        original.answers(),
+        original.collate,
+        NumberedRows(rows),
+        names,
+        key,
+        cache.place(),
+        cache.DEFAULT_LIMIT,
+        say,
+        own_tokens=changed.loaded.tokenizer is not original.loaded.tokenizer,
+    )

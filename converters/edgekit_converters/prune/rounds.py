@@ -6,12 +6,21 @@ import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
 from edgekit.errors import SpecError
-from edgekit_converters.prune import allocation, architecture, masks, schedule, structured
+from edgekit_converters.distill.repair import Repair
+from edgekit_converters.prune import (
+    allocation,
+    architecture,
+    masks,
+    restoring,
+    schedule,
+    structured,
+)
 from edgekit_converters.prune.evidence import Batch, Evidence
 from edgekit_converters.prune.request import Wanted
 from edgekit_converters.prune.retrain import retrain
@@ -29,11 +38,13 @@ class Texts:
 
     Attributes:
         scoring: what scores look at.
-        training: what is trained on.
+        given: the texts themselves, to repair and to train with.
+        work: where training may keep its checkpoints.
     """
 
     scoring: Sequence[Batch]
-    training: Sequence[Batch]
+    given: Sequence[str]
+    work: Path
 
 
 @dataclass
@@ -45,8 +56,10 @@ class Pruned:
         sizes: the config's new numbers; empty for masks.
         removed: parameter name -> True where a weight is gone; empty for shapes.
         kept: group name -> units that stayed, in the numbers of the last round.
-        before: quality after the last removal, before training.
+        before: quality after the last removal and its repair, before training.
         after: quality after training; None without.
+        follows: for each layer the original's that it must end like; empty where none is.
+        repair: what refitting came to after the last cut; None where it was not tried.
         trace: amount and sizes of each round.
     """
 
@@ -56,6 +69,8 @@ class Pruned:
     kept: Mapping[str, Sequence[int]]
     before: dict[str, float]
     after: dict[str, float] | None
+    follows: Sequence[int] = ()
+    repair: Repair | None = None
     trace: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -83,13 +98,14 @@ def run(
     one_round = _masks if wanted.masks else _shapes
     if wanted.masks:
         _refuse_masked(subject, wanted.amount)
-    made = Pruned(subject.model, {}, {}, {}, {}, None)
+    made = Pruned(subject.model, {}, {}, {}, {}, None, follows=restoring.every_layer(subject))
     for number, (amount, share) in enumerate(zip(amounts, steps, strict=True), start=1):
         if len(amounts) > 1:
             say(f"{method}: round {number} of {len(amounts)}, {amount:.1%} removed")
         one_round(subject, wanted, method, texts, amount, made)
         made.trace.append({"amount": amount, "sizes": dict(made.sizes), "steps": share})
         if number == len(amounts):
+            made.repair = _repaired(subject, wanted, texts, made, say)
             made.before = measure(made.model)
         _train(subject, wanted, texts, share, made, say)
     if wanted.retrain:
@@ -123,6 +139,7 @@ def _shapes(
         if amount == wanted.amount:
             raise
         return  # a round too small to remove a whole step of units
+    made.follows = restoring.after_cut(made.follows, cut.kept)
     made.model, made.kept, made.sizes = cut.model, cut.kept, cut.sizes
 
 
@@ -157,18 +174,27 @@ def allocator(
     return sensitive
 
 
+def _repaired(
+    subject: Subject, wanted: Wanted, texts: Texts, made: Pruned, say: Say
+) -> Repair | None:
+    if not wanted.repair or wanted.masks or made.model is subject.model:
+        return None
+    changed = subject.holding(made.model)
+    return restoring.restore(changed, subject, texts.given, made.follows, say)
+
+
 def _train(
     subject: Subject, wanted: Wanted, texts: Texts, steps: int, made: Pruned, say: Say
 ) -> None:
     if steps and made.model is not subject.model:
         retrain(
-            made.model,
-            subject.model,
-            subject.rows_and_states,
-            texts.training,
+            subject.holding(made.model),
+            subject,
+            texts.given,
             steps,
-            categorical=subject.categorical,
-            after=partial(masks.apply, made.model, made.removed),
+            texts.work,
+            follows=made.follows,
+            zeros=made.removed,
             seed=wanted.seed,
             say=say,
         )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from edgekit.errors import InputRefused
 from edgekit.tasks import task as task_meaning
 from edgekit_converters.detect import task_of
+from edgekit_converters.distill.outputs import Outputs
 from edgekit_converters.folder import check
 from edgekit_converters.load import Loaded, load
 from edgekit_converters.source import Source
@@ -49,6 +50,10 @@ class Subject:
         """The transformers model."""
         return self.loaded.model
 
+    def holding(self, model: Any) -> Subject:
+        """The same folder's settings with another model in it."""
+        return replace(self, loaded=replace(self.loaded, model=model, config=model.config))
+
     def batches(self, texts: Sequence[str], size: int = 8) -> list[Batch]:
         """Texts in order as padded int64 tensors."""
         return batches(self.loaded.tokenizer, texts, self.limit, size, self.task, self.loaded)
@@ -60,36 +65,46 @@ class Subject:
 
     def rows(self, model: nn.Module, batch: Batch) -> Tensor:
         """A model's output for one batch, ``(rows, features)``, without padding."""
-        return self._rows(self._output(model, batch), batch)
+        return self._rows(self.output(model, batch), batch)
 
-    def rows_and_states(self, model: nn.Module, batch: Batch) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """``rows``, and what each layer gives the next, ``(tokens, width)`` without padding.
+    def answers(self) -> Answers:
+        """The model as distillation asks it for its outputs by name."""
+        return Answers(self)
 
-        The first state is the embedding layer's. A model with two stacks has none.
-        """
-        output = self._output(model, batch, output_hidden_states=self.task != SEQ2SEQ)
-        real = batch["attention_mask"].bool()
-        states = getattr(output, "hidden_states", None) or ()
-        return self._rows(output, batch), tuple(state[real] for state in states)
+    def collate(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
+        """Numbered texts as the batch that distillation takes."""
+        encoded = _encoded(self.loaded.tokenizer, [row["text"] for row in rows], self.limit)
+        batch = _padded(encoded, self.loaded)
+        return {
+            **batch,
+            "counted": batch["attention_mask"].clone(),
+            "weights": torch.ones(len(rows)),
+            "row": torch.tensor([int(row["row"]) for row in rows]),
+        }
 
-    def _output(self, model: nn.Module, batch: Batch, **more: Any) -> Any:
+    def output(self, model: nn.Module, batch: Batch, **more: Any) -> Any:
+        """A model's whole output for a batch."""
         given = {name: tensor for name, tensor in batch.items() if name != "labels"}
         if self.task in _GENERATING:
             more["use_cache"] = False
         if self.task == SEQ2SEQ:
-            more["labels"] = batch["labels"].clamp_min(0)
+            more["labels"] = batch.get("labels", batch["input_ids"]).clamp_min(0)
         return model(**given, **more)
 
     def _rows(self, output: Any, batch: Batch) -> Tensor:
-        real = batch["attention_mask"].bool()
+        made = self.answer(output, batch)
+        if made.dim() == 3:  # one row a token
+            real = batch["attention_mask"].bool()
+            made = made[batch["labels"] >= 0 if self.task == SEQ2SEQ else real]
+        return made.reshape(-1, made.shape[-1])
+
+    def answer(self, output: Any, batch: Batch) -> Tensor:
+        """What a model gave: one row a text, or one a token with padding."""
         if self.task in _GENERATING:
-            counted = batch["labels"] >= 0 if self.task == SEQ2SEQ else real
-            return output.logits[counted]  # type: ignore[no-any-return]
+            return output.logits  # type: ignore[no-any-return]
         assert self.head is not None
         made: Tensor = self.head(output, batch["attention_mask"])
-        if made.dim() == 3:  # one row a token
-            made = made[real]
-        return made.reshape(-1, made.shape[-1])
+        return made
 
     def next_tokens(self, batch: Batch) -> Tensor | None:
         """The right answer of each row, -100 where there is none; None for a model without one."""
@@ -101,6 +116,31 @@ class Subject:
         following = torch.full_like(batch["input_ids"], -100)
         following[:, :-1] = torch.where(mask[:, 1:], batch["input_ids"][:, 1:], -100)
         return following[mask]
+
+
+class Answers:
+    """Answers of a subject's model by the names of ``distill.outputs``, ``hidden.N`` among them."""
+
+    def __init__(self, subject: Subject) -> None:
+        """Bind a model; what it gives is ``logits`` where it chooses, ``embedding`` elsewhere."""
+        self.model: nn.Module = subject.model
+        self.name = "logits" if subject.categorical else "embedding"
+        self._subject = subject
+
+    def __call__(self, inputs: Batch, names: Collection[str]) -> Outputs:
+        """One forward pass."""
+        batch = {name: inputs[name] for name in ("input_ids", "attention_mask")}
+        states = any(name.startswith("hidden.") for name in names)
+        more = {"output_hidden_states": True} if states else {}
+        output = self._subject.output(self.model, batch, **more)
+        named = {
+            name: output.hidden_states[int(name.partition(".")[2])]
+            for name in names
+            if name != self.name
+        }
+        if self.name in names:
+            named[self.name] = self._subject.answer(output, batch)
+        return Outputs(batch["attention_mask"], named)
 
 
 def subject(source: Source, task: str = "auto", max_length: int | None = None) -> Subject:
@@ -143,23 +183,36 @@ def batches(
 def _batches(
     tokenizer: Tokenizer, texts: Sequence[str], limit: int, size: int, task: str, loaded: Loaded
 ) -> Iterator[Batch]:
+    encoded = _encoded(tokenizer, texts, limit)
+    encoded = [ids for ids in encoded if len(ids) > 1] or encoded
+    for start in range(0, len(encoded), size):
+        made = _padded(encoded[start : start + size], loaded)
+        if task == SEQ2SEQ:
+            made["labels"] = _copied(made)
+        yield made
+
+
+def _encoded(tokenizer: Tokenizer, texts: Sequence[str], limit: int) -> list[list[int]]:
     tokenizer.enable_truncation(limit)
     try:
-        encoded = [one.ids for one in tokenizer.encode_batch(list(texts))]
+        return [one.ids for one in tokenizer.encode_batch(list(texts))]
     finally:
         tokenizer.no_truncation()
-    encoded = [ids for ids in encoded if len(ids) > 1] or encoded
+
+
+def _padded(encoded: Sequence[Sequence[int]], loaded: Loaded) -> dict[str, Tensor]:
     pad = getattr(loaded.config, "pad_token_id", None)
     pad = pad if isinstance(pad, int) and pad >= 0 else 0
-    for start in range(0, len(encoded), size):
-        part = [torch.tensor(ids) for ids in encoded[start : start + size]]
-        ids = nn.utils.rnn.pad_sequence(part, batch_first=True, padding_value=pad)
-        lengths = torch.tensor([len(one) for one in part])
-        mask = (torch.arange(ids.shape[1]) < lengths[:, None]).long()
-        made = {"input_ids": ids, "attention_mask": mask}
-        if task == SEQ2SEQ:
-            made["labels"] = torch.where(mask.bool(), ids, -100)
-        yield made
+    part = [torch.tensor(ids) for ids in encoded]
+    ids = nn.utils.rnn.pad_sequence(part, batch_first=True, padding_value=pad)
+    lengths = torch.tensor([len(one) for one in part])
+    mask = (torch.arange(ids.shape[1]) < lengths[:, None]).long()
+    return {"input_ids": ids, "attention_mask": mask}
+
+
+def _copied(batch: Batch) -> Tensor:
+    """The text itself, which a model with two stacks is to write."""
+    return torch.where(batch["attention_mask"].bool(), batch["input_ids"], -100)
 
 
 def loss(rows: Tensor, target: Tensor, categorical: bool) -> Tensor:

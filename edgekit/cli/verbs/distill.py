@@ -77,6 +77,11 @@ from edgekit.cli.output import Output
     default=None,
     help="Train controls of equal steps too: labels only, random start.  [default: controls]",
 )
+@click.option(
+    "--repair/--no-repair",
+    default=None,
+    help="Refit the layers that stay before training, where that helps.  [default: repair]",
+)
 @click.option("--seed", metavar="N", type=int, help="Of everything random.  [default: 0]")
 @click.option(
     "--bridge-tokenizer",

@@ -56,6 +56,11 @@ from edgekit.cli.prune_view import AMOUNTS, names
     type=int,
     help="Train that many steps towards the original's answers.  [default: 0]",
 )
+@click.option(
+    "--repair/--no-repair",
+    default=None,
+    help="Whether what stays is refitted to the original, without training.  [default: repair]",
+)
 @click.option("--seed", metavar="N", type=int, help="Of everything drawn.  [default: 0]")
 @click.option(
     "--control/--no-control",

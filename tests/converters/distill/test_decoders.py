@@ -66,7 +66,12 @@ def test_a_decoder_learns(tmp_path: Path, texts: Path, family: str, loss: str) -
         out=tmp_path / "student",
         beginning=Beginning(layers="0,2"),
         said=Recipe(
-            steps=12, batch=8, learning_rate=3e-3, controls=False, losses=tuple(parse(loss))
+            steps=12,
+            batch=8,
+            learning_rate=3e-3,
+            controls=False,
+            losses=tuple(parse(loss)),
+            repair=False,
         ),
     )
     runs = {run["run"]: run for run in found.report["runs"]}

@@ -25,7 +25,8 @@ from tests.converters.distill.test_student import other_tokens
 from tests.support.models import LABELS, edit_json, tiny_bert
 from tests.support.refusals import refused
 
-FEW = Recipe(steps=25, batch=16, learning_rate=2e-3)
+# Without the repair, after which a random model has little left to learn.
+FEW = Recipe(steps=25, batch=16, learning_rate=2e-3, repair=False)
 
 
 def made(teacher: Path, data: Path, out: Path, said: Recipe = FEW, **more: Any) -> Distilled:
@@ -62,6 +63,7 @@ def test_a_sentence_encoder(teacher_folder: Path, texts: Path, tmp_path: Path) -
     assert runs["distilled"]["steps"] == runs["random start"]["steps"] == 25
     assert runs["teacher"]["fidelity"] == pytest.approx(1.0, abs=1e-5)
     assert len(found.report["student"]["search"]) == 6
+    assert found.report["student"]["repair"] is None
     assert "no training at all" in found.report["verdict"]
     assert [line for line in told if "step 25 of 25" in line]
     assert [line for line in told if line.startswith("search")]
@@ -90,6 +92,12 @@ def test_the_same_request_gives_the_same_bytes(
     said = Recipe(steps=8, batch=16, controls=False)
     one = made(teacher_folder, texts, tmp_path / "one" / "student", said)
     two = made(teacher_folder, texts, tmp_path / "two" / "student", said)
+    brought = one.report["student"]["repair"]
+    assert brought == two.report["student"]["repair"]
+    assert brought["kept"]
+    assert brought["after"] > brought["before"]
+    assert one.report["student"]["from"] == "layers 0,3 of 4, refitted"
+    assert "were refitted" in (one.path / "README.md").read_text(encoding="utf-8")
     names = ("model.safetensors", "config.json", "tokenizer.json")
     assert [digests(one.path)[n] for n in names] == [digests(two.path)[n] for n in names]
     assert set(by_name(one)) == {"distilled", "untrained", "teacher"}
@@ -132,7 +140,7 @@ def test_a_classifier_without_labels(
 
 def test_a_masked_language_model(texts: Path, tmp_path: Path) -> None:
     teacher = tiny_bert(tmp_path / "teacher", head="AutoModelForMaskedLM", num_hidden_layers=3)
-    said = Recipe(steps=20, batch=16, learning_rate=2e-3, losses=tuple(parse("distilbert")))
+    said = Recipe(**vars(FEW) | {"steps": 20, "losses": tuple(parse("distilbert"))})
     found = made(teacher, texts, tmp_path / "student", said, beginning=Beginning(layers="0,2"))
     runs = by_name(found)
     assert {"bits", "accuracy", "fidelity"} <= set(runs["labels only"])

@@ -196,6 +196,20 @@ def test_tinybert_is_the_sum_over_layers_of_three_errors() -> None:
     assert found == pytest.approx(expected, rel=1e-5)
 
 
+def test_tinybert_may_follow_named_layers_and_count_errors_as_shares() -> None:
+    expected, real = 0.0, mask().bool()
+    for own, other in ((0, 0), (2, 3)):  # the first layer follows none
+        one, two = OWN[f"hidden.{own}"], OTHER[f"hidden.{other}"]
+        apart = by_text(lambda t, at, a=one, b=two: squared(a[t, at], b[t, at]))
+        expected += apart / float(two[real].var()) / 2
+    settings: dict[str, Any] = {"attention": 0.0, "relative": True, "layers": [0, 3]}
+    found = computed("tinybert", OWN, OTHER, **settings)
+    assert found == pytest.approx(expected, rel=1e-5)
+    scaled = Outputs(mask(), {name: 7 * values for name, values in OTHER.named.items()})
+    same = computed("tinybert", scaled, scaled, **settings)
+    assert same == pytest.approx(computed("tinybert", OTHER, OTHER, **settings), rel=1e-4)
+
+
 def relation(values: Tensor, n: int, heads: int) -> list[list[list[float]]]:
     """Rows of softmax(V V^T / sqrt(d)) for each head over the first ``n`` tokens."""
     width = values.shape[-1] // heads
@@ -282,6 +296,9 @@ def test_equal_models_lose_nothing(name: str) -> None:
         (lambda: require(parse("relations"), "embedding", bridged=True), "token by token"),
         (lambda: computed("minilm", OWN, OTHER, student=Shape(2, 8, 4)), "heads"),
         (lambda: computed("tinybert", OWN, OTHER, student=Shape(2, 8, 4)), "heads"),
+        (lambda: computed("tinybert", OWN, OTHER, layers=[1]), "for 2 layers"),
+        (lambda: computed("tinybert", OWN, OTHER, layers=[1, 5]), "teacher with 4"),
+        (lambda: term("tinybert", settings={"layers": [-1]}), "counted from 1"),
         (lambda: computed("relations", OWN, OTHER, heads=3), "do not divide"),
         (lambda: computed("relations", OWN, OTHER, layer=9), "no layer 9"),
     ],

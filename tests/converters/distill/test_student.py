@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from edgekit.errors import InputMissing, InputRefused, SpecError, Unsupported
-from edgekit_converters.distill import beginnings, search, student, width
+from edgekit_converters.distill import beginnings, repair, search, student, width
 from edgekit_converters.distill.collate import NumberedRows, collate_for
 from edgekit_converters.distill.measure import Measure
 from edgekit_converters.distill.models import Taught, opened
@@ -62,6 +62,24 @@ def test_a_layer_that_does_nothing_is_dropped_first(teacher: Taught) -> None:
     assert len(tried) == 6
     assert [one.fidelity for one in tried] == sorted((t.fidelity for t in tried), reverse=True)
     assert "tried 6 of 6 subsets" in told[-1]
+
+
+def test_the_best_subset_is_the_best_once_it_is_refitted(teacher: Taught) -> None:
+    rows = NumberedRows([{"text": text} for text in TEXTS[40:]])
+    texts = repair.batches(rows, collate_for(teacher))
+    told: list[str] = []
+    wanted = Beginning(layers="2")
+    begun = beginnings.begin(wanted, teacher, measure(teacher), 0, told.append, texts)
+    assert begun.repair is not None
+    judged = [line for line in told if "refit" in line]
+    assert len(judged) == 4  # three of the six that were tried, and the best of them for good
+    assert begun.words.endswith(" of 4, refitted") == begun.repair.kept
+    own = measure(teacher)(begun.taught.probe()).fidelity
+    assert own == pytest.approx(begun.repair.fidelity, abs=1e-6)
+    assert own >= begun.tried[0].fidelity
+    assert all(f"{own:.4f}" >= line.split()[-1] for line in judged if ": refitted" in line)
+    whole = beginnings.begin(Beginning(layers="4"), teacher, None, 0, told.append, texts)
+    assert whole.repair is None
 
 
 def test_many_subsets_are_searched_by_dropping_one_after_another(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from edgekit.errors import SpecError
-from edgekit_converters.prune import allocation, masks, retrain, schedule
+from edgekit_converters.prune import allocation, masks, schedule
 from edgekit_converters.prune.evidence import Evidence
 from edgekit_converters.prune.granularities import block, element, pattern
 
@@ -93,7 +93,7 @@ def seen(model: nn.Module) -> Evidence:
     return Evidence(model, lambda m, batch: m(batch["x"]), False, batches)
 
 
-def test_rounds_never_bring_a_weight_back_and_training_keeps_zeros() -> None:
+def test_rounds_never_bring_a_weight_back() -> None:
     original = network()
     model = copy.deepcopy(original)
     gone: masks.Masks = {}
@@ -112,18 +112,6 @@ def test_rounds_never_bring_a_weight_back_and_training_keeps_zeros() -> None:
             "0.weight": level,
             "2.weight": level,
         }
-        loss = retrain.retrain(
-            model,
-            original,
-            lambda m, batch: (m(batch["x"]), ()),
-            seen(model).batches,
-            40,
-            categorical=False,
-            after=lambda gone=gone: masks.apply(model, gone),
-        )
-        weights = dict(model.named_parameters())
-        assert all(bool((weights[name][tensor] == 0).all()) for name, tensor in gone.items())
-        assert loss < 0.5
 
 
 @pytest.mark.parametrize("method", ["obs", "sparsegpt"])
