@@ -46,7 +46,8 @@ def evaluate(
             held against.
         data: ``.jsonl``, ``.csv`` or ``.tsv``; ``docs/evaluation.md`` lists the columns.
         corpus: a file of texts that the rows of ``data`` search in, by their ids.
-        suites: benchmarks by lm-eval's names, for models that continue texts; instead of ``data``.
+        suites: benchmarks instead of ``data``: by lm-eval's names for models that continue texts,
+            by mteb's for models that embed them.
         data_dir: local copies of the suites' data; from the hub unless given.
         shots: examples in the suites' prompts; each suite's own number unless given.
         runtimes: of ``RUNTIMES``; every bundle's own that run here unless given. ``eager`` for a
@@ -100,7 +101,11 @@ def evaluate(
     counts = (limit, shots, flips, seed)
     with packages_present():
         work = None if target is None else saved.work_folder(target)
-        if suites:
+        if suites and _all_embed(models, task):
+            asked = _contestants(models, wanted, task, serial)
+            place = None if data_dir is None else Path(data_dir)
+            whole = _embedding_suites(asked, tuple(suites), place, counts, workers, progress, work)
+        elif suites:
             whole = _suites(models, wanted, tuple(suites), data_dir, counts, progress, work)
         elif _any_writes(models, task):
             _refuse_for_writers(baseline=baseline, corpus=corpus, robustness=robustness)
@@ -181,6 +186,21 @@ def _any_writes(models: Sequence[str | Path], task: str) -> bool:
     return any(writes(model, task) for model in others)
 
 
+def _all_embed(models: Sequence[str | Path], task: str) -> bool:
+    """Whether they give vectors of texts; bundles are asked without torch."""
+    from edgekit.bundle.manifest import MANIFEST_NAME
+    from edgekit.bundle.read import load_manifest
+
+    def task_of(model: str | Path) -> str:
+        if (Path(model) / MANIFEST_NAME).is_file():
+            return load_manifest(Path(model)).task
+        from edgekit_converters.scoring.settling import settled_task
+
+        return settled_task(model, task)
+
+    return all(task_of(model) == "sentence-similarity" for model in models)
+
+
 def _refuse_for_writers(**given: Any) -> None:
     for name, value in given.items():
         if value:
@@ -205,6 +225,27 @@ def _suites(
     place = None if data_dir is None else Path(data_dir)
     found = lineup(models, runtimes, suites=True)
     boards = harness.run(found, names, place, harness.Options(*counts), progress, work)
+    return merged({name: board.as_dict() for name, board in boards.items()})
+
+
+def _embedding_suites(
+    contestants: Sequence[Contestant],
+    names: tuple[str, ...],
+    data_dir: Path | None,
+    counts: tuple[int | None, int | None, int, int],
+    workers: int | None,
+    progress: ProgressCallback | None,
+    work: Path | None,
+) -> dict[str, Any]:
+    from edgekit.scoring.document import merged
+    from edgekit.scoring.evaluation import Options
+    from edgekit_converters.scoring import embedding_suites
+
+    limit, shots, flips, seed = counts
+    if shots is not None:
+        raise SpecError("--shots is for models that continue texts", hint="Leave --shots out.")
+    options = Options(limit, flips=flips, seed=seed, workers=workers)
+    boards = embedding_suites.run(contestants, names, data_dir, options, progress, work)
     return merged({name: board.as_dict() for name, board in boards.items()})
 
 

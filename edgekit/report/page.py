@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ def made(inputs: Inputs) -> tuple[str, dict[str, str]]:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": number, "size": size, "share": share}
+    environment.filters |= {"number": number, "size": size, "share": share, "breakable": breakable}
     plots = {name: pareto(document) for name, document in inputs.evaluations}
     evaluations = [
         {
@@ -75,6 +76,13 @@ def size(count: int | None) -> str:
 def share(value: float | None) -> str:
     """A share of 1 in per cent."""
     return "–" if value is None else f"{value:.1%}"  # noqa: RUF001
+
+
+def breakable(name: str) -> str:
+    """A tensor's name that may go on in the next line after a dot or an underscore."""
+    from markupsafe import Markup, escape
+
+    return Markup(re.sub(r"([._])", r"\1<wbr>", str(escape(name))))
 
 
 def _parts(document: Mapping[str, Any]) -> list[dict[str, Any]]:

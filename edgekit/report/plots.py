@@ -14,8 +14,9 @@ _OTHER_SHAPE = "D"
 # What XML 1.0 has no way to write.
 _NOT_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _LONGEST = 60
-# Letters around their points, so that those of neighbours do not lie on each other.
-_PLACES = ((8, 8), (8, -16), (-16, 8), (-16, -16), (8, 22), (8, -30), (-16, 22), (-16, -30))
+# Points nearer than this share of the plot's width share their letters' room.
+_NEAR = 0.08
+_LEFT, _RIGHT = (-16, 8), (8, 8)
 
 
 def points(document: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -78,6 +79,7 @@ def _draw(figure: Any, known: Sequence[Mapping[str, Any]]) -> None:
     axes = figure.add_subplot()
     times = [one["ms"] for one in known if one["ms"] is not None]
     colours = _colours(times)
+    places = letter_places([one["bytes"] for one in known])
     for at, one in enumerate(known):
         low, high = one["low"], one["high"]
         size = one["bytes"] / 1e6
@@ -93,8 +95,7 @@ def _draw(figure: Any, known: Sequence[Mapping[str, Any]]) -> None:
             linewidths=1.5 if one["best"] else 0.5,
             zorder=2,
         )
-        near = _PLACES[at % len(_PLACES)]
-        axes.annotate(_letter(at), (size, one["value"]), near, textcoords="offset points")
+        axes.annotate(_letter(at), (size, one["value"]), places[at], textcoords="offset points")
     front = sorted((one["bytes"] / 1e6, one["value"]) for one in known if one["best"])
     axes.plot(*zip(*front, strict=True), color=_INK, linestyle=":", linewidth=1, zorder=0)
     better = known[0]["better"] > 0
@@ -116,6 +117,30 @@ def _draw(figure: Any, known: Sequence[Mapping[str, Any]]) -> None:
     )
     if colours:
         figure.colorbar(colours, ax=axes, label="median milliseconds a row, here")
+
+
+def letter_places(sizes: Sequence[float]) -> list[tuple[int, int]]:
+    """Where each letter stands from its point, in points: of neighbours the left one's is left.
+
+    Args:
+        sizes: of the points, in their order.
+    """
+    order = sorted(range(len(sizes)), key=lambda at: (sizes[at], at))
+    groups: list[list[int]] = []
+    for at in order:
+        if groups and sizes[at] - sizes[groups[-1][-1]] < _NEAR * max(sizes):
+            groups[-1].append(at)
+        else:
+            groups.append([at])
+    found = [_RIGHT] * len(sizes)
+    for group in groups:
+        for inner, at in enumerate(group[1:-1]):
+            # One above and one below, further away with each pair.
+            away = 10 + 12 * (inner // 2)
+            found[at] = (-4, away if inner % 2 == 0 else -away - 8)
+        if len(group) > 1:
+            found[group[0]] = _LEFT
+    return found
 
 
 def _letter(at: int) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from edgekit.bundle.manifest import ArtifactInfo, Manifest
 from edgekit.errors import SpecError
+from edgekit.runtime import batches
 from edgekit.runtime.encode import Encoder
 from edgekit.scoring import engines
 from edgekit.scoring.engines import EmulatedEngine, Engine
@@ -150,7 +151,10 @@ def _asked(folder: Path, manifest: Manifest, runtime: str, serial: str | None) -
             runtime,
             runtime,
             partial(engines.of_artifact, folder, manifest, runtime),
-            partial(WorkerEngine, folder, runtime),
+            # A worker is asked row by row, which an artifact for several at once is not made for.
+            partial(WorkerEngine, folder, runtime)
+            if batches.size(manifest.signature) == 1
+            else None,
         )
         for a in artifacts
     ]

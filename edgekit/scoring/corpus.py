@@ -54,14 +54,19 @@ class Corpus:
         found = at < len(self._keys) and self._keys[at] == key
         return int(self._places[at]) if found else None
 
-    def ranks(self, query: Vector, places: Sequence[int]) -> list[int]:
+    def ranks(
+        self, query: Vector, places: Sequence[int], excluded: Sequence[int] = ()
+    ) -> list[int]:
         """The rank of some texts among all by cosine, from 1; equal ones rank against the model.
 
         Args:
             query: any length, ``(size,)``.
             places: of the texts that answer it.
+            excluded: places of other texts, that are passed over.
         """
         scores = self._scores(query)
+        # Not even a text that could not be read, which has -inf, ranks behind these.
+        scores[list(excluded)] = np.nan
         right = scores[list(places)]
         found = []
         for at, score in enumerate(right):

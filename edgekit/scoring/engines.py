@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from edgekit.bundle.manifest import ArtifactInfo, Manifest
-from edgekit.runtime import Floats, Session, open_artifact
+from edgekit.runtime import Floats, Session, batches, open_artifact
 from edgekit.runtime.encode import Inputs
 
 # Outputs, and the seconds of the model alone; None where its time says nothing.
@@ -34,17 +34,23 @@ class Engine(Protocol):
 
 
 class SessionEngine:
-    """A session of this process, one row at a time."""
+    """A session of this process: one row at a time, or as many as its artifact takes."""
 
-    together = 1
-
-    def __init__(self, session: Session, output: str) -> None:
-        """Wrap a loaded artifact; ``output`` is the name of what it gives."""
-        self._session, self._output = session, output
+    def __init__(self, session: Session, manifest: Manifest) -> None:
+        """Wrap a loaded artifact."""
+        self._session, self._signature = session, manifest.signature
+        self._pad_id = manifest.tokenizer.pad_token_id or 0
+        self.together = batches.at_a_time(manifest.signature)
 
     def run(self, batch: Sequence[Inputs]) -> Answers:
-        """One forward pass for each."""
-        return clocked(lambda one: self._session.run(one)[self._output], batch)
+        """A forward pass for each, or for several of them."""
+        began = time.perf_counter()
+        found = batches.answers(self._passes, batch, self._signature, self._pad_id)
+        return found, time.perf_counter() - began
+
+    def _passes(self, given: Sequence[Inputs]) -> list[Floats]:
+        name = self._signature.outputs[0].name
+        return [self._session.run(one)[name] for one in given]
 
     def close(self) -> None:
         """Release the session."""
@@ -67,14 +73,18 @@ class EmulatedEngine:
         arm64.ensure_available(runtime=artifact.runtime)
         self._path, self._runtime = folder / artifact.file, artifact.runtime
         self._signature = manifest.signature
+        self._pad_id = manifest.tokenizer.pad_token_id or 0
 
     def run(self, batch: Sequence[Inputs]) -> Answers:
         """All of a batch in one process of the runner."""
+        return batches.answers(self._replayed, batch, self._signature, self._pad_id), None
+
+    def _replayed(self, given: Sequence[Inputs]) -> list[Floats]:
         from edgekit.runtime import arm64
 
         name = self._signature.outputs[0].name
-        found = arm64.replay(self._path, self._signature, batch, runtime=self._runtime)
-        return [outputs[name] for outputs in found], None
+        found = arm64.replay(self._path, self._signature, given, runtime=self._runtime)
+        return [outputs[name] for outputs in found]
 
     def close(self) -> None:
         """Nothing is held."""
@@ -95,4 +105,4 @@ def of_artifact(folder: Path, manifest: Manifest, runtime: str, threads: int = 0
         InternalError: the runtime refused the file.
     """
     session = open_artifact(folder, manifest, runtime, threads=threads)
-    return SessionEngine(session, manifest.signature.outputs[0].name)
+    return SessionEngine(session, manifest)

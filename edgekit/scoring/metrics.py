@@ -23,6 +23,8 @@ Matrix = NDArray[np.float64]
 Weights = NDArray[np.float64]
 
 DRAWS = 1000
+# Of a figure: less than this is how floats are rounded.
+_ROUNDING = 1e-5
 _LEAST_DRAWS = 100
 # Rows that are visited in all draws together, with weights and one by one.
 _FAST_WORK, _SLOW_WORK = 200_000_000, 1_500_000
@@ -64,16 +66,20 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Change:
-    """What a contestant's figure is more than the first one's, with its 95 % interval."""
+    """What a contestant's figure is more than the first one's, with its 95 % interval.
+
+    A change up to ``rounding`` is that of floats, which another order of the same sums makes.
+    """
 
     value: float
     low: float
     high: float
+    rounding: float = 0.0
 
     @property
     def significant(self) -> bool:
-        """Whether the interval leaves out no change."""
-        return self.low > 0 or self.high < 0
+        """Whether the interval leaves out no change, and the change is more than rounding."""
+        return (self.low > 0 or self.high < 0) and abs(self.value) > self.rounding
 
 
 def estimate(metric: Metric, marks: Matrix, seed: int = 0) -> Estimate:
@@ -108,7 +114,8 @@ def change(first: Estimate, other: Estimate) -> Change | None:
     if not len(differences):
         return None
     low, high = interval(differences)
-    return Change(other.value - first.value, low, high)
+    rounding = _ROUNDING * max(abs(first.value), abs(other.value))
+    return Change(other.value - first.value, low, high, rounding)
 
 
 def mean_of(name: str, column: int, *, share: bool = False, better: int = 1) -> Metric:

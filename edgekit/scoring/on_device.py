@@ -16,6 +16,7 @@ from edgekit.device.places.phone import ABI, MACHINE, open_phone
 from edgekit.device.protocol import clean
 from edgekit.device.shell import Shell
 from edgekit.errors import Unsupported
+from edgekit.runtime import Floats, batches
 from edgekit.runtime.encode import Inputs
 from edgekit.scoring.engines import Answers
 from edgekit.testing.replay import model_name, replay
@@ -56,6 +57,7 @@ class DeviceEngine:
         """
         path = folder / artifact.file
         self._artifact, self._signature = artifact, manifest.signature
+        self._pad_id = manifest.tokenizer.pad_token_id or 0
         self._place = open_phone(serial)
         try:
             sizes = {model_name(artifact): path.stat().st_size}
@@ -67,9 +69,12 @@ class DeviceEngine:
 
     def run(self, batch: Sequence[Inputs]) -> Answers:
         """All of a batch in one job."""
-        found = replay(self._place, self._artifact, self._signature, batch, timeout=_SECONDS)
+        return batches.answers(self._replayed, batch, self._signature, self._pad_id), None
+
+    def _replayed(self, given: Sequence[Inputs]) -> list[Floats]:
+        found = replay(self._place, self._artifact, self._signature, given, timeout=_SECONDS)
         name = self._signature.outputs[0].name
-        return [outputs[name] for outputs in found], None
+        return [outputs[name] for outputs in found]
 
     def close(self) -> None:
         """Remove everything from the phone and give its settings back."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from edgekit.api import report
 from edgekit.errors import BundleCorrupt, CannotWrite, InputMissing, InputRefused, SpecError
-from edgekit.report.plots import pareto, points
+from edgekit.report.plots import letter_places, pareto, points
 from tests.report.documents import HOSTILE, bundle, contestant, document, write
 from tests.support.refusals import refused
 
@@ -86,8 +86,9 @@ def test_headings_tables_and_regions_are_for_everybody(tmp_path: Path) -> None:
         if tag == "div" and attributes.get("class") == "scroll":
             assert attributes["tabindex"] == "0"
             assert attributes["aria-label"]
-        if tag == "figure":
+        if attributes.get("role") == "img":
             assert attributes["aria-label"]
+    assert any(attributes.get("role") == "img" for _, attributes in tags)
     ids = [attributes["id"] for tag, attributes in tags if tag in ("section", "h2")]
     assert len(ids) == len(set(ids))
 
@@ -133,3 +134,15 @@ def test_what_is_no_run_is_refused_and_nothing_is_written(tmp_path: Path) -> Non
         lambda: report([write(tmp_path / "run.json")], tmp_path / "none" / "page.html"),
     )
     assert not out.exists()
+
+
+def test_a_letter_is_nearer_to_its_own_point_than_to_a_neighbours() -> None:
+    sizes = [4.76, 5.3, 4.86, 1.46, 1.44, 1.45, 1.455, 9.0]
+    places = letter_places(sizes)
+    (left, _), (right, _) = places[4], places[3]
+    assert left < 0 < right  # the smallest and the largest of four
+    above, below = places[5], places[6]
+    assert below[1] < 0 < above[1]
+    assert places[0][0] < 0 < places[1][0]
+    assert places[7][0] > 0
+    assert letter_places([1.0]) == [places[7]]

@@ -156,11 +156,28 @@ def test_equal_texts_rank_against_the_model(home: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("excluded", "rank"), [("0", 11), (["0", 1, "7", "none", "3"], 9), ('["0"]', 11), (None, 12)]
+)
+def test_excluded_texts_are_passed_over(
+    home: Path, tmp_path: Path, excluded: object, rank: int
+) -> None:
+    same = [{"_id": str(at), "text": SENTENCES[0]} for at in range(12)]
+    query = {"query": SENTENCES[0], "relevant": 3, "excluded": excluded}
+    found = evaluate(
+        [home / "finder"],
+        data=written(tmp_path / "q.jsonl", [query]),
+        corpus=written(tmp_path / "same.jsonl", same),
+    )
+    assert figures(found)["MRR"] == pytest.approx(1 / rank)
+
+
+@pytest.mark.parametrize(
     ("corpus", "query", "error", "status", "said"),
     [
         ([{"id": "a", "text": "x"}], {"relevant": "b"}, InputRefused, 65, "relevant names 'b'"),
         ([{"id": "a", "text": "x"}], {"relevant": []}, InputRefused, 65, "relevant is list"),
         ([{"id": "a", "text": "x"}], {"relevant": {"a": -1}}, InputRefused, 65, "relevant is dict"),
+        ([{"id": "a", "text": "x"}], {"excluded": [0.5]}, InputRefused, 65, "excluded is list"),
         ([{"id": "a", "text": "x"}] * 2, {}, InputRefused, 65, "row 2 (line 2): the id 'a'"),
         ([{"id": "a", "text": " "}], {}, InputRefused, 65, "text is str"),
         ([{"text": "x"}], {}, InputRefused, 65, "id is missing"),

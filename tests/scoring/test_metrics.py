@@ -153,6 +153,17 @@ def test_a_paired_difference_sees_what_unpaired_intervals_hide() -> None:
     assert (same.value, same.low, same.high, same.significant) == (0, 0, 0, False)
 
 
+def test_a_difference_in_rounding_is_none() -> None:
+    draw = np.random.default_rng(0)
+    metric = mean_of("loss", 0, better=-1)
+    first = draw.uniform(1, 2, (200, 1))
+    for factor, significant in ((1 + 1e-7, False), (1 + 1e-3, True)):
+        moved = change(estimate(metric, first), estimate(metric, first * factor))
+        assert moved is not None
+        assert moved.low > 0  # every row is worse by a little
+        assert moved.significant is significant
+
+
 def test_a_share_at_its_end_has_an_interval_still() -> None:
     found = estimate(mean_of("right", 0, share=True), np.ones((20, 1)))
     assert (found.value, found.high) == (1.0, 1.0)

@@ -145,6 +145,7 @@ def _played(
         found = simple_evaluate(
             model=model,
             tasks=list(tasks.values()),
+            task_manager=suites.manager(),
             num_fewshot=options.shots,
             limit=options.limit,
             bootstrap_iters=0,

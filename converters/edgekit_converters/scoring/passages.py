@@ -221,13 +221,13 @@ def _say(
 
 def _surprise(model: Any, rows: Sequence[Row]) -> list[Entry]:
     texts = [row.text("text") for row in rows]
-    found = model.loglikelihood_rolling([_request((text,)) for text in texts], disable_tqdm=True)
+    found = _timed(model, model.loglikelihood_rolling, [_request((text,)) for text in texts])
     entries = []
-    for row, text, likelihood in zip(rows, texts, found, strict=True):
+    for row, text, (likelihood, spent) in zip(rows, texts, found, strict=True):
         tokens, size = len(model.tok_encode(text)), len(text.encode("utf-8", "replace"))
         each = perplexity(-likelihood / max(tokens, 1))
         mark = Mark((-float(likelihood), float(tokens), float(size)), f"{each:.2f}", "")
-        entries.append(Entry(row.number, FINE, math.nan, mark))
+        entries.append(Entry(row.number, FINE, spent, mark))
     return entries
 
 
@@ -238,15 +238,30 @@ def _reply(model: Any, rows: Sequence[Row]) -> list[Entry]:
     long = [len(model.tok_encode(prompt)) + room > model.max_length for prompt in prompts]
     asked = {"until": [], "max_gen_toks": room, "do_sample": False}
     requests = [_request((p, asked)) for p, cut in zip(prompts, long, strict=True) if not cut]
-    replies = iter(model.generate_until(requests, disable_tqdm=True) if requests else ())
+    replies = _timed(model, model.generate_until, requests)
     entries = []
     for row, (_, wanted), cut in zip(rows, pairs, long, strict=True):
         if cut:
             entries.append(Entry(row.number, LEFT_OUT, math.nan, None, "too long"))
         else:
-            mark = judged(next(replies).strip(), wanted.strip())
-            entries.append(Entry(row.number, FINE, math.nan, mark))
+            said, spent = next(replies)
+            mark = judged(said.strip(), wanted.strip())
+            entries.append(Entry(row.number, FINE, spent, mark))
     return entries
+
+
+def _timed(
+    model: Any, ask: Callable[..., Sequence[Any]], requests: Sequence[Any]
+) -> Iterator[tuple[Any, float]]:
+    """Each request's answer, and the artifact's own milliseconds for it; NaN for other models."""
+    if not isinstance(model, ArtifactModel):
+        answers = ask(requests, disable_tqdm=True) if requests else ()
+        yield from ((answer, math.nan) for answer in answers)
+        return
+    for request in requests:
+        before = model.model_seconds
+        (answer,) = ask([request], disable_tqdm=True)
+        yield answer, 1000 * (model.model_seconds - before)
 
 
 def _write(model: Any, rows: Sequence[Row]) -> list[Entry]:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import os
-from collections.abc import Iterator
 from difflib import get_close_matches
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from edgekit.errors import EdgekitError, InputMissing, InputRefused, SpecError
+from edgekit.errors import EdgekitError, InputMissing, SpecError
+from edgekit_converters.scoring import hub_files
 
 # Suggested where a name is wrong; lm-eval knows hundreds more, and any of them is taken.
 COMMON = (
@@ -19,7 +17,6 @@ COMMON = (
     *("gsm8k", "wikitext"),
 )
 _SPLITS = ("test_split", "validation_split", "training_split", "fewshot_split")
-_ENDINGS = ("parquet", "jsonl", "json", "csv")
 
 
 def tasks(
@@ -39,8 +36,8 @@ def tasks(
         InputMissing: the data is not there; the wanted files are named.
         InputRefused: the data is not what the suite reads.
     """
-    manager = _manager()
-    known = manager.all_subtasks
+    index = manager()
+    known = index.all_subtasks
     specs = []
     for name in names:
         if name not in known:
@@ -50,9 +47,9 @@ def tasks(
                 hint=(f"Did you mean {near[0]!r}? " if near else "")
                 + f"Often used: {', '.join(COMMON)}.",
             )
-        specs.append(_spec(manager, name, data_dir, shots))
+        specs.append(_spec(index, name, data_dir, shots))
     try:
-        found: dict[str, Any] = manager.load(specs)["tasks"]
+        found: dict[str, Any] = index.load(specs)["tasks"]
     except EdgekitError:
         raise
     except Exception as error:  # the hub, the network and the loader fail in many ways
@@ -64,17 +61,17 @@ def tasks(
 
 
 @cache
-def _manager() -> Any:
+def manager() -> Any:
     """lm-eval's index of its thousands of suites, which takes seconds to read."""
     from lm_eval.tasks import TaskManager
 
     return TaskManager()
 
 
-def _spec(manager: Any, name: str, data_dir: Path | None, shots: int | None) -> dict[str, Any]:
+def _spec(index: Any, name: str, data_dir: Path | None, shots: int | None) -> dict[str, Any]:
     from lm_eval.tasks._yaml_loader import load_yaml
 
-    config: dict[str, Any] = load_yaml(manager.task_index[name].yaml_path)
+    config: dict[str, Any] = load_yaml(index.task_index[name].yaml_path)
     if shots is not None:
         config["num_fewshot"] = shots
     config.pop("tag", None)
@@ -103,7 +100,9 @@ def wanted(config: dict[str, Any], data_dir: Path) -> str:
     place = data_dir / str(config["dataset_path"])
     if config.get("dataset_name"):
         place /= str(config["dataset_name"])
-    return " and ".join(f"{place}/{split}.{{{','.join(_ENDINGS)}}}" for split in _splits(config))
+    return " and ".join(
+        f"{place}/{split}.{{{','.join(hub_files.ENDINGS)}}}" for split in _splits(config)
+    )
 
 
 def _splits(config: dict[str, Any]) -> list[str]:
@@ -114,67 +113,33 @@ def _splits(config: dict[str, Any]) -> list[str]:
     return [str(name) for name in dict.fromkeys(names) if name]
 
 
-def _local(config: dict[str, Any], name: str, data_dir: Path) -> dict[str, Path]:
+def _local(config: dict[str, Any], name: str, data_dir: Path) -> dict[str, tuple[Path, ...]]:
     """The files of the splits that are there.
 
     Raises:
         InputMissing: one that is needed is not.
+        InputRefused: pieces of one are missing.
     """
-    files = {}
+    found = {}
     needed = _splits(config)
+    places = hub_files.folders(data_dir, str(config["dataset_path"]), config.get("dataset_name"))
     for split in dict.fromkeys([*needed, *(config.get(key) for key in _SPLITS)]):
         if not split:
             continue
-        file = next(_candidates(config, split, data_dir), None)
-        if file is not None:
-            files[split] = file
+        if files := hub_files.files(places, str(split)):
+            found[split] = files
         elif split in needed:
             raise InputMissing(
                 f"{data_dir} has no {split} data of {name}",
                 hint=f"Wanted: {wanted(config, data_dir)}",
             )
-    return files
+    return found
 
 
-def _loaded(files: dict[str, Path], **_: Any) -> Any:
+def _loaded(files: dict[str, tuple[Path, ...]], **_: Any) -> Any:
     """The data as lm-eval takes it."""
     from datasets import Dataset, DatasetDict
 
-    return DatasetDict({split: Dataset.from_list(_rows(file)) for split, file in files.items()})
-
-
-def _candidates(config: dict[str, Any], split: str, data_dir: Path) -> Iterator[Path]:
-    dataset = str(config["dataset_path"])
-    for root in (data_dir / dataset, data_dir / dataset.rpartition("/")[2]):
-        name = config.get("dataset_name")
-        below = [root / str(name), root / "data" / str(name)] if name else []
-        for folder in (*below, root / "data", root):
-            for ending in _ENDINGS:
-                yield from sorted(folder.glob(f"{split}*.{ending}"))
-
-
-def _rows(file: Path) -> list[dict[str, Any]]:
-    """A file's rows.
-
-    Raises:
-        InputRefused: it is malformed or has none.
-    """
-    hint = "Fetch it again from the hub."
-    try:
-        if file.suffix == ".parquet":
-            from pyarrow import parquet
-
-            rows = parquet.read_table(file).to_pylist()
-        elif file.suffix == ".csv":
-            with file.open(encoding="utf-8-sig", newline="") as stream:
-                rows = list(csv.DictReader(stream, strict=True))
-        else:
-            text = file.read_text(encoding="utf-8-sig")
-            whole = file.suffix == ".json" and text.lstrip().startswith("[")
-            lines = (line for line in text.splitlines() if line.strip())
-            rows = json.loads(text) if whole else [json.loads(line) for line in lines]
-    except (ValueError, OSError, csv.Error) as error:
-        raise InputRefused(f"{file} cannot be read: {str(error)[:200]}", hint=hint) from error
-    if not rows or not all(isinstance(row, dict) for row in rows):
-        raise InputRefused(f"{file} has no rows", hint=hint)
-    return list(rows)
+    return DatasetDict(
+        {split: Dataset.from_list(list(hub_files.rows(paths))) for split, paths in files.items()}
+    )

@@ -30,7 +30,8 @@ from edgekit.cli.output import Output
     "suites",
     metavar="NAME,...",
     type=options.CommaList(list),
-    help="Benchmarks by lm-eval's names, for models that continue texts: arc_easy, hellaswag, ...",
+    help="Benchmarks by lm-eval's names, for models that continue texts (arc_easy, hellaswag, "
+    "...), or by mteb's, for models that embed them (STSBenchmark, NFCorpus, ...).",
 )
 @click.option(
     "--data-dir",

@@ -21,7 +21,10 @@ COLUMNS = {
     "relevant": "the id of a text of --corpus that answers it, or a list of them, or an object of "
     "ids with grades",
 }
-OPTIONAL: dict[str, str] = {}
+OPTIONAL = {
+    "excluded": "the id of a text of --corpus that is passed over, the query itself for one, or "
+    "a list of them",
+}
 PERTURBED = ("query",)
 SEARCHES = True
 _CUT = 10
@@ -58,9 +61,10 @@ def score(row: Row, asked: Asked) -> Scoring:
                 hint="Ids are compared letter by letter.",
             )
         places.append(place)
+    excluded = {place for one in _excluded(row) if (place := corpus.place(one)) is not None}
     answer = yield from answered(asked, Query(query))
     vector = np.asarray(answer["embedding"], dtype=np.float32)
-    ranks = corpus.ranks(vector, places)
+    ranks = corpus.ranks(vector, places, sorted(excluded - set(places)))
     recalls = [sum(rank <= cut for rank in ranks) / len(ranks) for cut in _RECALLS]
     first = min(ranks)
     numbers = (_gain(ranks, list(grades.values())), 1.0 / first, *recalls)
@@ -100,6 +104,19 @@ def _grades(row: Row) -> dict[str, float]:
     if not found or not sound:
         raise row.wrong("relevant", _HINT)
     return {name: float(grade) for name, grade in found.items()}
+
+
+def _excluded(row: Row) -> list[str]:
+    """Ids of texts that are passed over."""
+    value = row.values.get("excluded")
+    if value is None or value == "":
+        return []
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        return list(row.texts("excluded"))
+    found = [_identity(one) for one in (value if isinstance(value, list) else [value])]
+    if not all(found):
+        raise row.wrong("excluded", OPTIONAL["excluded"])
+    return found
 
 
 def _identity(value: object) -> str:

@@ -13,6 +13,7 @@ from edgekit.errors import CheckFailed, InputMissing, InputRefused, SpecError, U
 from edgekit.scoring.document import Board
 from edgekit_converters.scoring import harness, players, suites
 from edgekit_converters.scoring.harness import Options, Player
+from edgekit_converters.scoring.hub_files import ENDINGS
 from edgekit_converters.scoring.language_model import ArtifactModel
 from tests.bundle import small
 from tests.converters.scoring import benchmark_data
@@ -146,7 +147,7 @@ def test_a_suite_without_its_data_names_the_files(
         "has no test data of arc_easy",
         lambda: suites.tasks(("arc_easy",), tmp_path),
     )
-    assert f"{tmp_path}/allenai/ai2_arc/ARC-Easy/test.{{parquet,jsonl,json,csv}}" in error.hint
+    assert f"{tmp_path}/allenai/ai2_arc/ARC-Easy/test.{{{','.join(ENDINGS)}}}" in error.hint
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     refused(
         InputMissing,

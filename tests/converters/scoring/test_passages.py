@@ -47,7 +47,10 @@ def test_perplexity_is_that_of_the_model_itself(model: Path, bundle: Path, tmp_p
         assert figures(found, at)["perplexity"] == pytest.approx(np.exp(nats / tokens), rel=1e-4)
         bits = nats / size / np.log(2)
         assert figures(found, at)["bits per byte"] == pytest.approx(bits, rel=1e-4)
-    change = found["contestants"][1]["figures"][0]["change"]
+    eager, artifact = found["contestants"]
+    assert eager["latency_ms"] is None
+    assert 0 < artifact["latency_ms"]["median"] <= artifact["latency_ms"]["p90"]
+    change = artifact["figures"][0]["change"]
     assert not change["significant"] or abs(change["value"]) < 1e-2
 
 

@@ -53,13 +53,12 @@ def watched(bundle: Path, seen: list[_Watched], stop_at: int | None = None) -> P
 
 
 @pytest.mark.slow
-@pytest.mark.long
 def test_a_stopped_suite_goes_on(bundle: Path, data: Path, tmp_path: Path) -> None:
     seen: list[_Watched] = []
 
     def boards(folder: Path, stop_at: int | None = None) -> Any:
         player = watched(bundle, seen, stop_at)
-        return harness.run([player], SUITES, data, Options(shots=0), work=folder)
+        return harness.run([player], SUITES, data, Options(limit=2, shots=0), work=folder)
 
     whole = boards(tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
