@@ -76,6 +76,11 @@ def _build(job: Job, folder: Path, stages: Stages, *, keep_failed: bool) -> Mani
     with stages.stage("calibrate"):
         edge, decisions = _calibrated(job, edge)
         gates.check_coverage(decisions.rows)
+    if job.request.batch > 1:
+        with stages.stage("batch"):
+            edge = _batched(job, decisions, ladder)
+        if not keep_failed:
+            gates.check_quality(ladder.hops, [], "fp32")
     artifacts: list[ArtifactInfo] = []
     expected: dict[str, list[Floats]] = {}
     notes: list[str] = list(_cut_note(job))
@@ -96,7 +101,7 @@ def _build(job: Job, folder: Path, stages: Stages, *, keep_failed: bool) -> Mani
             floor = FLOORS[job.scheme]
             if lowered.graph is not None:
                 ladder.graph("lowered", lowered.graph, floor, few=bool(decisions.grids))
-            expected[runtime] = ladder.artifact(runtime, path, captured.signature, floor)
+            expected[runtime] = ladder.artifact(runtime, path, edge.signature, floor)
         del lowered
     for note in notes:
         stages.note(note)
@@ -104,7 +109,7 @@ def _build(job: Job, folder: Path, stages: Stages, *, keep_failed: bool) -> Mani
         gates.check_quality(ladder.hops, decisions.rows, job.scheme)
     with stages.stage("seal"):
         count = _goldens(folder / "goldens.safetensors", ladder, expected)
-        manifest = describe.manifest(job, captured.signature, artifacts, ladder.hops, count)
+        manifest = describe.manifest(job, edge.signature, artifacts, ladder.hops, count)
         report |= {
             "coverage": coverage(decisions.rows),
             "ledger": [row.record() for row in decisions.rows],
@@ -125,6 +130,19 @@ def _calibrated(job: Job, edge: Captured) -> tuple[Captured, Decisions]:
     return edge.again(graph), decisions
 
 
+def _batched(job: Job, decisions: Decisions, ladder: Ladder) -> Captured:
+    """The graph for several texts at once, with the decisions that one text a pass led to.
+
+    Calibrated by itself it would learn from what padding adds.
+    """
+    edge = prepare.batched_graph(job)
+    ladder.together(edge.signature, describe.pad_id(job.loaded))
+    graph = edge.module()
+    ladder.graph("batched", graph, FLOORS["fp32"])
+    replay(graph, decisions)
+    return edge.again(graph)
+
+
 def _lower(job: Job, edge: Captured, decisions: Decisions, runtime: str, delegate: str) -> Lowered:
     module = importlib.import_module(f"edgekit_converters.export.{runtime}")
     with prepare.or_unsupported(f"{job.loaded.family} models cannot be lowered for {runtime} here"):
@@ -141,7 +159,7 @@ def _goldens(path: Path, ladder: Ladder, expected: dict[str, list[Floats]]) -> i
     goldens = [
         Golden(
             text=ladder.texts[i],
-            inputs=ladder.inputs[i],
+            inputs=ladder.given(i),
             reference=ladder.reference[i],
             expected={runtime: rows[i] for runtime, rows in expected.items()},
         )

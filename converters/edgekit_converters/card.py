@@ -58,6 +58,7 @@ def render(manifest: Manifest, sample_source: str, notes: tuple[str, ...]) -> st
         machine=platform.machine(),
         limits=manifest.limits,
         static=manifest.limits.min_length == manifest.limits.max_length,
+        batch=manifest.signature.inputs[0].dims[0].maximum,
         inputs=manifest.signature.inputs,
         output=manifest.signature.outputs[0],
         tokenizer=manifest.tokenizer,

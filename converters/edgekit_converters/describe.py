@@ -255,5 +255,6 @@ def _this_stage(job: Job) -> dict[str, Any]:
             "scheme": job.scheme,
             "delegates": job.request.delegates,
             "max_length": job.loaded.max_length,
+            **({"batch": job.request.batch} if job.request.batch > 1 else {}),
         },
     }

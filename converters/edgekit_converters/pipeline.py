@@ -20,6 +20,7 @@ _PLAN = {
     "capture": 1.0,
     "rewrite": 3.0,
     "calibrate": 8.0,
+    "batch": 4.0,
     "lower executorch": 24.0,
     "lower onnx": 4.0,
     "run executorch": 7.0,
@@ -39,6 +40,7 @@ def export(
     delegate: str | None = None,
     max_length: int | None = None,
     max_context: int | None = None,
+    batch: int = 1,
     samples: Path | None = None,
     revision: str | None = None,
     force: bool = False,
@@ -59,6 +61,7 @@ def export(
         max_length: most tokens in one text; the model's own when None.
         max_context: most tokens of prompt and answer, for a decoder; the model's own, at most
             ``generation.facts.DEFAULT_CONTEXT``, when None.
+        batch: texts of one pass; more than one come padded to one length, with a mask.
         samples: texts to measure with, one a line; the built-in ones when None.
         revision: branch, tag or commit of a hub id.
         force: replace an existing bundle.
@@ -74,9 +77,9 @@ def export(
         ParityFailed: a hop is below its floor; there is no bundle unless ``keep_failed``.
         CannotWrite, StorageFull: nothing was left behind.
     """
-    asked = requests.check(target, task, runtimes, quantize, delegate, max_context)
+    asked = requests.check(target, task, runtimes, quantize, delegate, max_context, batch)
     texts = evaluation(samples)
-    plan = {name: cost for name, cost in _PLAN.items() if _needed(name, asked.delegates)}
+    plan = {name: cost for name, cost in _PLAN.items() if _needed(name, asked)}
     stages = Stages(plan, progress)
     source = resolve(model, revision=revision)
     final = out or Path.cwd() / f"{bundle_name(source)}-{asked.target.name}"
@@ -107,9 +110,11 @@ def bundle_name(source: Source) -> str:
     return "".join(c if c.isalnum() or c in "._-" else "-" for c in last).lstrip(".") or "model"
 
 
-def _needed(stage: str, delegates: dict[str, str]) -> bool:
+def _needed(stage: str, asked: requests.Request) -> bool:
+    if stage == "batch":
+        return asked.batch > 1
     runtime = stage.partition(" ")[2]
-    return not runtime or runtime in delegates
+    return not runtime or runtime in asked.delegates
 
 
 def _refuse(hops: Sequence[HopQuality], kept: Path) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from edgekit.bundle.manifest import Signature
 from edgekit.errors import EdgekitError, SpecError, Unsupported
 from edgekit.floors import FLOORS
-from edgekit.runtime.encode import encode
+from edgekit.runtime.encode import MASK, encode
 from edgekit.stages import Stages
 from edgekit.tasks import halves
 from edgekit_converters import describe, families, graph
@@ -112,6 +112,11 @@ def _is_decoder(request: Request, task: str, max_length: int | None) -> bool:
             f"{request.scheme.name} is for models that answer in one pass, and {task} has none",
             hint=f"Use --quantize {request.scheme.better}.",
         )
+    if request.batch > 1:
+        raise Unsupported(
+            f"{task} answers one text at a time: its cache is of one text",
+            hint="Leave out --batch.",
+        )
     if request.static:
         raise Unsupported(
             "NNAPI cannot run a decoder: its graphs have one fixed length",
@@ -153,21 +158,40 @@ def captured_graph(job: Job) -> tuple[Captured, nn.Module]:
     Raises:
         Unsupported: the architecture cannot be captured as one graph.
     """
-    head, limit = head_module(job.task), job.loaded.max_length
+    plain = input_names(job.task, job.loaded.model, job.loaded.tokenizer)
+    names = (*plain, MASK) if job.request.static else plain
+    return _captured(job, names, static=job.request.static), _wrapped(job, plain)
+
+
+def batched_graph(job: Job) -> Captured:
+    """The edge graph for several texts in one pass, padded to one length; exact in fp32.
+
+    Raises:
+        Unsupported: the architecture cannot be captured with a mask and a batch.
+    """
+    plain = input_names(job.task, job.loaded.model, job.loaded.tokenizer)
+    return rewritten(_captured(job, (*plain, MASK), batch=job.request.batch))
+
+
+def _captured(
+    job: Job, names: tuple[str, ...], *, static: bool = False, batch: int = 1
+) -> Captured:
     model: Any = job.loaded.model
-    plain = input_names(job.task, model, job.loaded.tokenizer)
-    names = (*plain, "attention_mask") if job.request.static else plain
-    types = has_token_types(job.loaded.config)
-    pooled = head.head(job.loaded.source.folder)
-    taking = adapted(job.task, model)
+    limit, output = job.loaded.max_length, head_module(job.task).OUTPUT
     attention.register()
-    wrapped = Wrapped(taking, pooled, names, types)
     with or_unsupported(f"{job.loaded.family} models cannot be captured as one graph"):
         model.set_attn_implementation(attention.NAME)
         with families.capturable(model, job.loaded.family, limit):
-            captured = capture(wrapped, names, head.OUTPUT, limit, job.request.static)
+            captured = capture(_wrapped(job, names), names, output, limit, static, batch)
         model.set_attn_implementation("eager")
-    return captured, Wrapped(taking, pooled, plain, types)
+    return captured
+
+
+def _wrapped(job: Job, names: tuple[str, ...]) -> Wrapped:
+    """The model and its head behind these inputs."""
+    pooled = head_module(job.task).head(job.loaded.source.folder)
+    types = has_token_types(job.loaded.config)
+    return Wrapped(adapted(job.task, job.loaded.model), pooled, names, types)
 
 
 def first_rungs(job: Job, signature: Signature, eager: nn.Module) -> Ladder:

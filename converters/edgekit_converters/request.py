@@ -10,6 +10,9 @@ from edgekit.targets import Target, target
 from edgekit.tasks import task as task_meaning
 from edgekit_converters.quantize.schemes import AUTO, DEFAULT, Scheme, require, scheme
 
+# The memory of a pass grows with the texts in it, and what is gained by more does not.
+MOST_TEXTS = 64
+
 
 @dataclass(frozen=True)
 class Request:
@@ -23,6 +26,7 @@ class Request:
         static: one fixed length with a padding mask, for a delegate without dynamic shapes.
         task: a task's name, or ``auto``.
         max_context: the most tokens of prompt and answer, for a decoder; None for its default.
+        batch: texts of one pass; more than one come padded, with a mask.
     """
 
     target: Target
@@ -31,6 +35,7 @@ class Request:
     static: bool
     task: str
     max_context: int | None = None
+    batch: int = 1
 
 
 def check(
@@ -40,17 +45,28 @@ def check(
     quantize: str | None,
     delegate: str | None,
     max_context: int | None = None,
+    batch: int = 1,
 ) -> Request:
     """Settle defaults and refuse contradictions.
 
     Raises:
-        SpecError: an unknown target, task, runtime, scheme or delegate.
+        SpecError: an unknown target, task, runtime, scheme or delegate, or a batch out of bounds.
         Unsupported: names that exist but do not go together.
     """
     found = target(target_name)
     if task != "auto":
         task_meaning(task)
     nnapi = delegate == "nnapi"
+    if not 1 <= batch <= MOST_TEXTS:
+        raise SpecError(
+            f"a batch of {batch} texts cannot be made",
+            hint=f"Name a number from 1 to {MOST_TEXTS} with --batch.",
+        )
+    if nnapi and batch > 1:
+        raise Unsupported(
+            "NNAPI takes one text of one fixed length at a time",
+            hint="Leave out --batch, or --delegate nnapi.",
+        )
     # NNAPI exists for ONNX alone; asked for nothing else, that is what is meant.
     chosen = list(runtimes) if runtimes else ["onnx"] if nnapi else list(found.runtimes)
     for name in chosen:
@@ -65,7 +81,7 @@ def check(
     delegates = {name: _delegate(found, name, delegate) for name in dict.fromkeys(chosen)}
     assumed = chosen_scheme or scheme(DEFAULT)
     require(found, delegates, assumed.bits, f"scheme {assumed.name}")
-    return Request(found, delegates, chosen_scheme, nnapi, task, max_context)
+    return Request(found, delegates, chosen_scheme, nnapi, task, max_context, batch)
 
 
 def _delegate(found: Target, runtime: str, asked: str | None) -> str:

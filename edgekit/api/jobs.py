@@ -26,6 +26,7 @@ def export(
     delegate: str | None = None,
     max_length: int | None = None,
     max_context: int | None = None,
+    batch: int = 1,
     samples: str | Path | None = None,
     revision: str | None = None,
     force: bool = False,
@@ -46,6 +47,8 @@ def export(
         max_length: longest input in tokens; the model's own limit unless given.
         max_context: most tokens of prompt and answer together, for a model that continues texts;
             the model's own limit, at most 1024, unless given.
+        batch: texts of one pass, for an app that has many of them at hand; they come padded to
+            one length, with a mask, and each gets the answer that it gets alone.
         samples: file of real texts, one a line, that quality is measured on.
         revision: branch, tag or commit of a hub model.
         force: replace an existing bundle.
@@ -84,6 +87,7 @@ def export(
             delegate=delegate,
             max_length=max_length,
             max_context=max_context,
+            batch=batch,
             samples=path_of(samples),
             revision=revision,
             force=force,

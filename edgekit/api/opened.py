@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
     from threading import Event
 
     from edgekit.bundle.manifest import HopQuality, Manifest
-    from edgekit.runtime import Session
-    from edgekit.runtime.encode import Encoder
+    from edgekit.runtime import Floats, Session
+    from edgekit.runtime.encode import Encoder, Inputs
     from edgekit.runtime.generation import Sampling
     from edgekit.runtime.generation import Statistics as Statistics
     from edgekit.runtime.generation.prompt import Prompts
@@ -353,14 +354,25 @@ class Bundle:
     def _answers(
         self, session: Session, texts: Iterable[str], top_k: int, wanted: dict[str, Any]
     ) -> Iterator[Answer]:
+        from edgekit.runtime import batches
         from edgekit.runtime.ask import ask
         from edgekit.tasks import Query, task
 
         encoder, of = self._encode(), task(self.manifest.task)
-        output = self.manifest.signature.outputs[0].name
-        for text in texts:
-            query = Query(text, **wanted)
-            yield ask(of, encoder, lambda inputs: session.run(inputs)[output], query, top_k)
+        signature, output = self.manifest.signature, self.manifest.signature.outputs[0].name
+        pad_id = self.manifest.tokenizer.pad_token_id or 0
+
+        def run(samples: Sequence[Inputs]) -> list[Floats]:
+            return batches.answers(
+                lambda given: [session.run(one)[output] for one in given],
+                samples,
+                signature,
+                pad_id,
+            )
+
+        queries = (Query(text, **wanted) for text in texts)
+        while some := list(islice(queries, batches.at_a_time(signature))):
+            yield from ask(of, encoder, run, some, top_k)
 
     def _check_runtimes(self, names: Sequence[str]) -> None:
         _one_of("runtime", names, self.runtimes, where=" in this bundle")

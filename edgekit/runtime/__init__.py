@@ -52,6 +52,8 @@ def open_artifact(
 ) -> Session:
     """Load one of a bundle's artifacts in this process. Check the bundle's files first.
 
+    One that was made for a batch takes single texts as well; see ``edgekit.runtime.batches``.
+
     Args:
         folder: the bundle.
         manifest: its manifest.
@@ -71,11 +73,22 @@ def open_artifact(
     missing: list[str] = []
     for name in [runtime] if runtime else list(files):
         try:
-            path = folder / files[name]
-            return load_runtime(name).open_session(path, manifest.signature, threads=threads)
+            opened = load_runtime(name).open_session(
+                folder / files[name], manifest.signature, threads=threads
+            )
         except ImportError as error:
             missing.append(f"{name} ({error.name or error})")
+            continue
+        return _taking_one(opened, manifest)
     extra = runtime or next(iter(files))
     raise Unavailable(
         f"not installed: {', '.join(missing)}", hint=f"pip install 'edgekit[{extra}]'"
     )
+
+
+def _taking_one(session: Session, manifest: Manifest) -> Session:
+    from edgekit.runtime import batches
+
+    if batches.size(manifest.signature) == 1:
+        return session
+    return batches.FilledSession(session, manifest.signature, manifest.tokenizer.pad_token_id or 0)

@@ -15,6 +15,7 @@ from edgekit.errors import BundleCorrupt, TextRefused
 from edgekit.tasks import Context
 
 Inputs = dict[str, NDArray[np.int64]]
+MASK = "attention_mask"
 
 # Windows over a long second text share this many tokens, as in transformers.
 _OVERLAP = 128
@@ -105,12 +106,12 @@ def token_texts(tokenizer: Tokenizer) -> list[str]:
 
 
 def unpad(output: NDArray[Any], inputs: Inputs) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """An output and its token ids without the rows that padding added."""
-    ids = inputs["input_ids"]
-    mask = inputs.get("attention_mask")
+    """The first text's output and token ids, without the rows that padding added."""
+    ids, output = inputs["input_ids"][:1], output[:1]
+    mask = inputs.get(MASK)
     if mask is None:
         return output, ids
-    length = int(mask.sum())
+    length = int(mask[0].sum())
     return (output[:, :length] if output.ndim == 3 else output), ids[:, :length]
 
 
@@ -147,7 +148,7 @@ def _encoded(signature: Signature, encoding: Any, text: str, limit: int, pad_id:
             limit=limit,
         )
     # Padding without a mask would change the answer in silence.
-    if length < least and all(spec.name != "attention_mask" for spec in signature.inputs):
+    if length < least and all(spec.name != MASK for spec in signature.inputs):
         raise TextRefused(
             f"the text has {length} tokens, the model takes {least} at least: {text[:40]!r}",
             hint="Give a longer text.",
@@ -157,7 +158,7 @@ def _encoded(signature: Signature, encoding: Any, text: str, limit: int, pad_id:
     columns = {
         "input_ids": (encoding.ids, pad_id),
         "token_type_ids": (encoding.type_ids, 0),
-        "attention_mask": (encoding.attention_mask, 0),
+        MASK: (encoding.attention_mask, 0),
     }
     inputs: Inputs = {}
     for spec in signature.inputs:

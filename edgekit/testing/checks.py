@@ -12,7 +12,8 @@ from edgekit.device.job import as_runtime
 from edgekit.device.places import Place
 from edgekit.device.protocol import Event
 from edgekit.errors import InternalError, ParityFailed
-from edgekit.runtime.encode import unpad
+from edgekit.runtime import Floats, batches
+from edgekit.runtime.encode import Inputs, unpad
 from edgekit.tasks import task
 from edgekit.testing.labelled import Example, Score, score
 from edgekit.testing.plan import BATCH, Plan
@@ -74,12 +75,18 @@ def check_labelled(
     """
     of, context = task(plan.manifest.task), plan.encoder.context
     signature = plan.manifest.signature_of(artifact)
+    pad_id = plan.manifest.tokenizer.pad_token_id or 0
+
+    def replayed(given: Sequence[Inputs]) -> list[Floats]:
+        made = replay(place, artifact, signature, given, timeout=timeout, on_event=on_event)
+        return [outputs[signature.outputs[0].name] for outputs in made]
+
     found: list[int] = []
     for batch in _batches(plan.examples):
         inputs = [plan.encoder.encode(example.text) for example in batch]
-        outputs = replay(place, artifact, signature, inputs, timeout=timeout, on_event=on_event)
+        outputs = batches.answers(replayed, inputs, signature, pad_id)
         for output, given in zip(outputs, inputs, strict=True):
-            logits = of.rows(*unpad(output[signature.outputs[0].name], given), context)
+            logits = of.rows(*unpad(output, given), context)
             found.append(int(logits.argmax()))
     labels = plan.manifest.labels or ()
     if max(found) >= len(labels):

@@ -14,6 +14,7 @@ from edgekit.bundle.goldens import Golden
 from edgekit.bundle.manifest import ArtifactInfo, Manifest
 from edgekit.bundle.read import check_files, load_manifest
 from edgekit.errors import TextRefused
+from edgekit.runtime import batches
 from edgekit.runtime.encode import Encoder
 from edgekit.testing import labelled
 from edgekit.testing.labelled import Example
@@ -68,16 +69,17 @@ def prepare(folder: Path, runtimes: Sequence[str] | None = None, data: Path | No
     refuse_incomplete(manifest, samples, artifacts)
     encoder = Encoder(folder, manifest)
     examples = labelled.read(data, manifest) if data is not None else []
-    sizes = []
+    sizes, together = [], batches.size(manifest.signature)
     for example in examples:
         try:
-            sizes.append(_bytes(encoder.encode(example.text)))
+            # In company each may be padded to the longest: no pass takes more than this.
+            sizes.append(together * _bytes(encoder.encode(example.text)))
         except TextRefused as refused:
             raise TextRefused(
                 f"{data}, line {example.line}: {refused.message}", hint=refused.hint
             ) from None
     goldens_bytes = sum(_bytes(sample.inputs) for sample in samples)
-    batches = (sum(sizes[start : start + BATCH]) for start in range(0, len(sizes), BATCH))
+    jobs = (sum(sizes[start : start + BATCH]) for start in range(0, len(sizes), BATCH))
     return Plan(
         folder=folder,
         manifest=manifest,
@@ -85,7 +87,7 @@ def prepare(folder: Path, runtimes: Sequence[str] | None = None, data: Path | No
         goldens=tuple(samples),
         encoder=encoder,
         examples=tuple(examples),
-        input_bytes=max(goldens_bytes, *batches) if sizes else goldens_bytes,
+        input_bytes=max(goldens_bytes, *jobs) if sizes else goldens_bytes,
     )
 
 

@@ -145,7 +145,7 @@ def asked(export: dict[str, Any], task: str) -> request.Request:
         SpecError, Unsupported: as for an export.
     """
     words = ("runtimes", "quantize", "delegate", "max_context")
-    given = {name: export.get(name) for name in words}
+    given: dict[str, Any] = {name: export.get(name) for name in words}
     return request.check(export.get("target", _TARGET), task, **given)
 
 

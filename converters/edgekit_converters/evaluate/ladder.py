@@ -1,7 +1,7 @@
 """The parity ladder: eager -> exported -> rewritten -> lowered -> each artifact on this host.
 
 Every hop is measured against the eager model on the same real text, so the first one that diverges
-can be named.
+can be named. The eager model reads each text alone, whatever company a hop puts it in.
 """
 
 from __future__ import annotations
@@ -9,16 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from torch import nn
 
 from edgekit.bundle.manifest import HopQuality, Signature, Tolerance
 from edgekit.parity import measure
+from edgekit.runtime import batches
 from edgekit.runtime.encode import Inputs, encode, unpad
 from edgekit.runtime.replay import replay
 from edgekit.tasks import Context, Floats, halves, task
@@ -38,6 +37,8 @@ class Ladder:
         context: what the task needs to read an output.
         reference: the eager model's compared rows, one array a sample.
         hops: measured hops, in order.
+        batch: the signature of graphs that take several texts at once, from ``together`` on.
+        pad_id: fills up the shorter ones.
     """
 
     task: str
@@ -46,29 +47,53 @@ class Ladder:
     context: Context
     reference: list[Floats]
     hops: list[HopQuality] = field(default_factory=list)
+    batch: Signature | None = None
+    pad_id: int = 0
+
+    def together(self, signature: Signature, pad_id: int) -> None:
+        """From here on several texts go through at once, in the samples' order: ragged."""
+        self.batch, self.pad_id = signature, pad_id
+
+    def given(self, index: int) -> Inputs:
+        """What goes into an artifact for one sample: with several at once, the first of them."""
+        if self.batch is None:
+            return self.inputs[index]
+        count = len(self.inputs)
+        company = [self.inputs[(index + i) % count] for i in range(batches.size(self.batch))]
+        return batches.stacked(company[:count], self.batch, self.pad_id)
 
     def graph(self, hop: str, module: nn.Module, floor: Tolerance, *, few: bool = False) -> None:
         """Measure a graph in eager mode; with ``few`` on some samples, spread over all."""
         step = max(1, len(self.inputs) // _FEW) if few else 1
         chosen = self.inputs[::step]
-        rows = [self._rows(run(module, sample), sample) for sample in chosen]
-        self._measure(hop, "", rows, floor, step)
+        outputs = self._answers(lambda given: [run(module, one) for one in given], chosen)
+        self._measure(hop, "", self._rows(outputs, chosen), floor, step)
 
     def artifact(
         self, runtime: str, path: Path, signature: Signature, floor: Tolerance
     ) -> list[Floats]:
         """Measure a file in its runtime, in a child process; returns its compared rows."""
         name = signature.outputs[0].name
-        outputs = replay(runtime, path, signature, self.inputs)
-        rows = [
-            self._rows(output[name], sample)
-            for output, sample in zip(outputs, self.inputs, strict=True)
-        ]
+        outputs = self._answers(
+            lambda given: [one[name] for one in replay(runtime, path, signature, given)],
+            self.inputs,
+        )
+        rows = self._rows(outputs, self.inputs)
         self._measure(runtime, path.name, rows, floor)
         return rows
 
-    def _rows(self, output: NDArray[Any], sample: Inputs) -> Floats:
-        return task(self.task).rows(*unpad(output, sample), self.context)
+    def _answers(self, answer: batches.Answer, samples: Sequence[Inputs]) -> Sequence[Floats]:
+        """One output a sample."""
+        if self.batch is None:
+            return answer(samples)
+        return batches.answers(answer, samples, self.batch, self.pad_id, sort=False)
+
+    def _rows(self, outputs: Sequence[Floats], samples: Sequence[Inputs]) -> list[Floats]:
+        of = task(self.task)
+        return [
+            of.rows(*unpad(output, sample), self.context)
+            for output, sample in zip(outputs, samples, strict=True)
+        ]
 
     def _measure(
         self, hop: str, artifact: str, rows: list[Floats], floor: Tolerance | None, step: int = 1

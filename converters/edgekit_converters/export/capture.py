@@ -1,7 +1,9 @@
 """Capture: a wrapped model becomes one torch.export graph, dynamic in its length.
 
-Two signatures. *Dynamic*: batch 1, any length within bounds, no padding and so no mask. *Static*:
-batch 1, one fixed length, with a padding mask, for runtimes that refuse dynamic shapes.
+Three signatures. *Dynamic*: batch 1, any length within bounds, no padding and so no mask. *Static*:
+batch 1, one fixed length, with a padding mask, for runtimes that refuse dynamic shapes. *Batched*:
+a fixed number of texts, padded to any length within bounds, with a mask; a number that is free as
+well would keep delegates from taking views whole.
 """
 
 from __future__ import annotations
@@ -61,15 +63,17 @@ def capture(
     output: str,
     max_length: int,
     static: bool = False,
+    batch: int = 1,
 ) -> Captured:
     """Export ``model``.
 
     Args:
-        model: takes int64 tensors ``(1, tokens)`` named ``inputs``; returns one float tensor.
+        model: takes int64 tensors ``(batch, tokens)`` named ``inputs``; returns one float tensor.
         inputs: input names, in call order.
         output: name of the output.
         max_length: largest number of tokens; the only one when ``static``.
         static: one fixed length instead of a dynamic one.
+        batch: texts of one pass; with several, a mask must be among ``inputs``.
 
     The shortest dynamic length is ``MIN_LENGTH``, or the first one after it that the graph takes.
     """
@@ -77,16 +81,20 @@ def capture(
     least = MIN_LENGTH
     while not static:
         try:
-            return _capture(model, inputs, output, (least, max_length))
+            return _capture(model, inputs, output, (least, max_length), batch)
         except UserError as error:
             if _REFUSED_BOUNDS not in str(error) or least == _MOST_MIN_LENGTH:
                 raise
             least += 1
-    return _capture(model, inputs, output, (max_length, max_length))
+    return _capture(model, inputs, output, (max_length, max_length), batch)
 
 
 def _capture(
-    model: nn.Module, inputs: tuple[str, ...], output: str, lengths: tuple[int, int]
+    model: nn.Module,
+    inputs: tuple[str, ...],
+    output: str,
+    lengths: tuple[int, int],
+    batch: int,
 ) -> Captured:
     """One attempt with given bounds of the length."""
     least, most = lengths
@@ -94,7 +102,8 @@ def _capture(
     length = most if static else min(16, most)
     # Ones are ids in every vocabulary; a model may know a single token type, and that is 0.
     example = tuple(
-        torch.full((1, length), int(name != "token_type_ids"), dtype=torch.int64) for name in inputs
+        torch.full((batch, length), int(name != "token_type_ids"), dtype=torch.int64)
+        for name in inputs
     )
     dynamic = None
     if not static:
@@ -106,7 +115,7 @@ def _capture(
     tokens_dim = DimSpec(name="tokens", minimum=least, maximum=most)
     signature = Signature(
         inputs=tuple(
-            TensorSpec(name=name, dtype="int64", dims=(_fixed("batch", 1), tokens_dim))
+            TensorSpec(name=name, dtype="int64", dims=(_fixed("batch", batch), tokens_dim))
             for name in inputs
         ),
         outputs=(TensorSpec(name=output, dtype="float32", dims=_output_dims(shape, tokens_dim)),),

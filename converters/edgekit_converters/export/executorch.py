@@ -9,7 +9,7 @@ from typing import Any
 from torch.fx import GraphModule
 
 from edgekit_converters import graph as rewrites
-from edgekit_converters.export import Lowered, delegation
+from edgekit_converters.export import Lowered, delegation, sharing
 from edgekit_converters.export.capture import Captured
 from edgekit_converters.export.retracing import spared
 from edgekit_converters.quantize import executorch_writer
@@ -52,7 +52,7 @@ def lower(
     return Lowered(
         runtime=RUNTIME,
         file=FILE,
-        data=bytes(program.buffer),
+        data=sharing.share(bytes(program.buffer)),
         delegate=delegate,
         methods=("forward",),
         operators=tuple(sorted(_operator_name(op) for op in plan.operators)),

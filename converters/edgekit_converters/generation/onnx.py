@@ -15,6 +15,7 @@ from edgekit_converters.export import Lowered
 from edgekit_converters.export import onnx as onnx_export
 from edgekit_converters.export.capture import Captured
 from edgekit_converters.export.weights import weight_bytes
+from edgekit_converters.generation import onnx_norm, onnx_rotary
 from edgekit_converters.quantize import onnx_grids
 from edgekit_converters.quantize.grid import Grid
 from edgekit_converters.quantize.onnx_graph import CONTRIB
@@ -54,6 +55,8 @@ def lower(
     )
     model: onnx.ModelProto = program.model_proto
     stored = onnx_grids.apply(model, grids) if grids else ()
+    onnx_norm.apply(model)
+    onnx_rotary.apply(model)
     _strip(model, captured)
     onnx.checker.check_model(model)
     kinds = {f"{node.domain or 'ai.onnx'}::{node.op_type}" for node in model.graph.node}

@@ -75,13 +75,15 @@ def reduction(graph_module: GraphModule, kind: str, value: Tensor, like: Node) -
         return add_constant(graph_module, name, value, like)
 
 
-def call(graph_module: GraphModule, operator: torch._ops.OpOverload, *args: Any) -> Node:
+def call(
+    graph_module: GraphModule, operator: torch._ops.OpOverload, *args: Any, **named: Any
+) -> Node:
     """Add one operator call, with the fake value that later passes read."""
-    node = graph_module.graph.call_function(operator, args)
+    node = graph_module.graph.call_function(operator, args, named)
     values = [_value(arg) for arg in args]
     fake = next(value for value in values if hasattr(value, "fake_mode"))
     with fake.fake_mode:
-        node.meta["val"] = operator(*values)
+        node.meta["val"] = operator(*values, **named)
     return node
 
 

@@ -39,9 +39,10 @@ def calibrate(
     settings = settle(found)
     if all(setting.bits == FP32 for setting in settings.values()):
         return Decisions(rows=[row(unit, settings[unit.name]) for unit in found])
-    untie(graph_module)
+    tied = untie(graph_module)
     found = units(graph_module)
     settings = settle(found)
+    tied = {name: table for name, table in tied.items() if _as_one(settings, name, table)}
     watched = {
         unit.activation
         for unit in found
@@ -58,23 +59,35 @@ def calibrate(
         setting = settings[unit.name]
         if setting.bits == FP32:
             rows[unit.name] = row(unit, setting)
-        elif unit.kind == "table":
-            table = weight(graph_module, unit.name)
-            grid = decisions.grids[unit.name] = methods.fit(
-                "nearest", table, unit.kind, setting, None
-            )
-            rows[unit.name] = row(unit, setting, table, grid)
-            put(graph_module, unit.name, grid)
-        else:
+        elif unit.kind == "linear":
             by_activation[unit.activation].append(unit)
     for activation, linears in by_activation.items():
-        _linears(graph_module, linears, seen[activation], settings, calibrators, decisions, rows)
+        chosen = calibrators
+        if any(unit.name in tied for unit in linears):
+            chosen = replace(calibrators, scaling="")  # the table is looked up as it is
+        _linears(graph_module, linears, seen[activation], settings, chosen, decisions, rows)
+    shared = {table: decisions.grids[name] for name, table in tied.items()}
+    for unit in found:
+        setting = settings[unit.name]
+        if unit.kind == "table" and setting.bits != FP32:
+            table = weight(graph_module, unit.name)
+            grid = shared.get(unit.name) or methods.fit("nearest", table, setting, None)
+            decisions.grids[unit.name] = grid
+            rows[unit.name] = row(unit, setting, table, grid)
+            put(graph_module, unit.name, grid)
     graph_module.graph.eliminate_dead_code()
     graph_module.recompile()
     decisions.rows = [rows[unit.name] for unit in found]
     if calibrators.static:
         _fix_activations(graph_module, decisions, inputs)
     return decisions
+
+
+def _as_one(settings: Mapping[str, Setting], linear: str, table: str) -> bool:
+    """Whether a head takes the integers of its table along: with the same groups, a file can hold
+    both as one (``executorch_writer``)."""
+    one, other = settings[linear], settings[table]
+    return one.bits == other.bits == 4 and one.group == other.group
 
 
 def _fix_activations(graph_module: GraphModule, decisions: Decisions, inputs: Inputs) -> None:
@@ -138,7 +151,7 @@ def _linears(
             if factors is not None:
                 decisions.factors[unit.name] = factors.clone()
                 tensor = tensor * factors
-            grid = methods.fit(calibrators.rounding, tensor, unit.kind, setting, known)
+            grid = methods.fit(calibrators.rounding, tensor, setting, known)
             decisions.grids[unit.name] = grid
             rows[unit.name] = row(unit, setting, tensor, grid, known)
             put(graph_module, unit.name, grid)

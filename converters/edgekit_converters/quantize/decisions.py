@@ -89,11 +89,15 @@ def _scaled(known: list[Unit], decisions: Decisions) -> list[tuple[list[Unit], T
     return found
 
 
-def untie(graph_module: GraphModule) -> None:
+def untie(graph_module: GraphModule) -> dict[str, str]:
     """Give a linear that shares its weight with a table a name of its own for it.
 
     The two are scaled differently, and their kernels store them differently.
+
+    Returns:
+        Name of the linear's weight -> name of the table.
     """
+    tied: dict[str, str] = {}
     nodes = list(graph_module.graph.nodes)
     tables = {_read(node, 0) for node in nodes if node.target is _aten.embedding.default}
     for node in nodes:
@@ -101,6 +105,7 @@ def untie(graph_module: GraphModule) -> None:
         if not name or name not in tables:
             continue
         own = f"{name.replace('.', '_')}_as_linear"
+        tied[own] = name
         with graph_module.graph.inserting_before(node):
             if hasattr(graph_module, own):
                 read = graph_module.graph.get_attr(own)
@@ -110,6 +115,7 @@ def untie(graph_module: GraphModule) -> None:
                 assert value is not None
                 read = add_constant(graph_module, own, value, node)
         node.args = (node.args[0], read, *node.args[2:])
+    return tied
 
 
 def scale(graph_module: GraphModule, linears: list[Unit], factors: Tensor) -> None:

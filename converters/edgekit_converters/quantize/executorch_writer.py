@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -17,7 +18,7 @@ from torch import Tensor
 from torch.fx import GraphModule, Node
 
 from edgekit.errors import InternalError
-from edgekit_converters.graph.parameters import add_constant, call, constant
+from edgekit_converters.graph.parameters import add_constant, call, constant, free_name
 from edgekit_converters.quantize.activations import affine
 from edgekit_converters.quantize.grid import Grid, highest, lowest
 
@@ -42,6 +43,7 @@ def apply(graph_module: GraphModule, grids: Mapping[str, Grid]) -> None:
     # Importing registers the quantized_decomposed operators.
     import executorch.exir.passes._quant_patterns_and_replacements  # noqa: F401
 
+    twins = _twins(graph_module, grids)
     written: set[str] = set()
     held: dict[tuple[str, str], tuple[str, ...]] = {}
     read: dict[object, Node] = {}
@@ -55,7 +57,10 @@ def apply(graph_module: GraphModule, grids: Mapping[str, Grid]) -> None:
         if name not in written and not torch.allclose(value, grids[name].dequantized(), rtol=1e-4):
             raise InternalError(f"changed after its integers were chosen: {name}")
         if kind == "linear":
-            _linear(graph_module, node, name, grids[name], held, read)
+            grid = grids[name]
+            if name in twins:
+                grid = _turned(graph_module, node, grid)
+            _linear(graph_module, node, name, grid, held, read)
         else:
             _lookup(graph_module, node, name, grids[name], held)
         written.add(name)
@@ -67,6 +72,46 @@ def apply(graph_module: GraphModule, grids: Mapping[str, Grid]) -> None:
 
 
 _USES = {_aten.linear.default: ("linear", 1), _aten.embedding.default: ("table", 0)}
+
+
+def _twins(graph_module: GraphModule, grids: Mapping[str, Grid]) -> set[str]:
+    """Linears of 4 bits on the integers of a table: what may be stored once."""
+    tables: set[str] = set()
+    linears: set[str] = set()
+    for node in graph_module.graph.nodes:
+        kind, place = _USES.get(node.target, ("", 0)) if node.op == "call_function" else ("", 0)
+        weight = node.args[place] if kind else None
+        if isinstance(weight, Node) and str(weight.target) in grids:
+            (tables if kind == "table" else linears).add(str(weight.target))
+    looked_up = [grids[name] for name in tables if grids[name].bits == 4]
+    return {
+        name
+        for name in linears
+        if grids[name].bits == 4 and any(same_integers(grids[name], grid) for grid in looked_up)
+    }
+
+
+def same_integers(one: Grid, other: Grid) -> bool:
+    """Whether two grids have the same integers, whatever these stand for."""
+    return one.values.shape == other.values.shape and torch.equal(one.values, other.values)
+
+
+def _turned(graph_module: GraphModule, node: Node, grid: Grid) -> Grid:
+    """Let a linear read its channels with the two of each byte swapped, and its integers so too.
+
+    XNNPACK stores the first of two integers in the low half of a byte, a lookup in the high half.
+    Swapped, the linear's bytes are the table's, and the file needs them once (``export.sharing``).
+    """
+    source = node.args[0]
+    assert isinstance(source, Node)
+    order = torch.arange(grid.values.shape[1]).view(-1, 2).flip(1).reshape(-1)
+    with graph_module.graph.inserting_before(node):
+        name = free_name(graph_module, "swapped")
+        index = add_constant(graph_module, name, order, source)
+        last = source.meta["val"].ndim - 1
+        turned = call(graph_module, _aten.index_select.default, source, last, index)
+    node.args = (turned, *node.args[1:])
+    return replace(grid, values=grid.values[:, order].contiguous())
 
 
 def _linear(
@@ -159,19 +204,20 @@ def _lookup(
     held: dict[tuple[str, str], tuple[str, ...]],
 ) -> None:
     operators = torch.ops.quantized_decomposed
-    found = {
-        8: operators.embedding_byte.default,
-        4: operators.embedding_4bit.default,
-        2: operators.embedding_2bit.default,
-    }[grid.bits]
+    narrow = not grid.per_row and torch.equal(grid.scales.half().float(), grid.scales)
+    form = "dtype" if narrow else "default"
+    names = {8: "embedding_byte", 4: "embedding_4bit", 2: "embedding_2bit"}
+    found = getattr(getattr(operators, names[grid.bits]), form)
     scales = grid.scales[:, 0].clone() if grid.per_row else grid.scales
+    # Scales of groups are many; where two bytes hold them exactly, two are enough.
+    more = {"dtype": torch.float32} if narrow else {}
+    scales = scales.half() if narrow else scales
     parts = {"values": packed(grid.values, grid.bits), "scales": scales}
     low = _LOW if grid.bits == 8 else lowest(grid.bits)
     with graph_module.graph.inserting_before(node):
         values, factors = _constants(graph_module, name, "table", parts, held, node)
-        rows = call(
-            graph_module, found, values, factors, None, low, highest(grid.bits), node.args[1]
-        )
+        arguments = (values, factors, None, low, highest(grid.bits), node.args[1])
+        rows = call(graph_module, found, *arguments, **more)
     node.replace_all_uses_with(rows)
     graph_module.graph.erase_node(node)
 

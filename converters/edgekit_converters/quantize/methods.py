@@ -70,18 +70,18 @@ def scalings(
     ]
 
 
-def fit(rounding: str, weight: Tensor, kind: str, setting: Setting, seen: Moments | None) -> Grid:
+def fit(rounding: str, weight: Tensor, setting: Setting, seen: Moments | None) -> Grid:
     """Put a weight on a grid.
 
     Args:
         rounding: see ``Calibrators``.
         weight: ``(rows, columns)``, scaled.
-        kind: ``linear`` or ``table``.
         setting: bits and group.
         seen: statistics of what a linear multiplies, scaled; None for a table.
     """
     method = importlib.import_module(f"edgekit_converters.quantize.rounding.{rounding}")
-    # XNNPACK keeps the scales of a linear's groups in bfloat16.
-    dtype = torch.bfloat16 if kind == "linear" and setting.group else torch.float32
+    # XNNPACK keeps the scales of a linear's groups in bfloat16; a table that has the linear's
+    # integers has its scales too, and two bytes are enough for any.
+    dtype = torch.bfloat16 if setting.group else torch.float32
     grid: Grid = method.fit(weight, setting.bits, setting.group, seen, scale_dtype=dtype)
     return grid

@@ -67,7 +67,8 @@ class Unit:
 def stored_bytes(unit: Unit, setting: Setting) -> int:
     """Bytes of the integers and their scales in an artifact; fp32 when left alone.
 
-    A table's scales are fp32; a 4-bit linear's are bf16, an 8-bit one's fp32.
+    A 4-bit linear's scales are bf16, an 8-bit one's fp32. A table's count as fp32, which they are
+    in an ``.onnx``; a ``.pte`` may hold those of groups in two bytes.
     """
     if setting.bits == FP32:
         return 4 * unit.elements

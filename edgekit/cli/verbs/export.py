@@ -57,6 +57,14 @@ from edgekit.cli.output import Output
     help="Most tokens of prompt and answer together, for a model that generates text: its cache is "
     "planned for them. The model's own limit, at most 1024, unless given.",
 )
+@click.option(
+    "--batch",
+    metavar="N",
+    type=click.IntRange(min=1),
+    default=1,
+    help="Texts of one pass, padded and with a mask: for an app that has many at hand. "
+    "One text at a time is answered sooner without.",
+)
 @click.option("--force", is_flag=True, help="Replace an existing bundle.")
 @click.option(
     "--keep-failed", is_flag=True, help="Keep a bundle that missed a floor, marked uncertified."

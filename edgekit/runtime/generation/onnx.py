@@ -36,6 +36,8 @@ class _Steps:
         }
         self._in_place = IN_PLACE in session.get_modelmeta().custom_metadata_map
         self._caches = {name: self._cache(name) for name in self._names}
+        # Caches that stay where they are need to be named once, not for every token.
+        self._kept = self._bound() if self._in_place else None
 
     def feed(self, ids: Sequence[int], position: int) -> NDArray[np.float32]:
         """Read tokens and say what follows; see ``loop.Steps``."""
@@ -45,18 +47,11 @@ class _Steps:
             "attention_mask": np.ones((1, total), dtype=np.int64),
             "position_ids": np.arange(position, total, dtype=np.int64)[None],
         }
-        binding = self._session.io_binding()
-        for name, value in given.items():
-            binding.bind_cpu_input(name, value)
         if not self._in_place:
             self._cut(position)
-        for name in self._names:
-            cache = self._caches[name]
-            binding.bind_ortvalue_input(_PAST + name, cache)
-            if self._in_place:
-                binding.bind_ortvalue_output(_PRESENT + name, cache)
-            else:
-                binding.bind_output(_PRESENT + name)
+        binding = self._kept or self._bound()
+        for name, value in given.items():
+            binding.bind_cpu_input(name, value)
         binding.bind_output("logits")
         try:
             self._session.run_with_iobinding(binding)
@@ -64,19 +59,26 @@ class _Steps:
             raise InternalError(
                 f"ONNX Runtime failed at position {position} with {len(ids)} tokens: {error}"
             ) from error
-        found = dict(zip(self._outputs(), binding.get_outputs(), strict=True))
+        *caches, logits = binding.get_outputs()
         if not self._in_place:
-            self._caches = {name: found[_PRESENT + name] for name in self._names}
-        logits: NDArray[np.float32] = found["logits"].numpy().reshape(-1, self.vocabulary)[-1]
-        return logits
+            self._caches = dict(zip(self._names, caches, strict=True))
+        row: NDArray[np.float32] = logits.numpy().reshape(-1, self.vocabulary)[-1]
+        return row
 
     def close(self) -> None:
         """Release the session and the caches."""
-        self._session, self._caches = None, {}
+        self._session, self._caches, self._kept = None, {}, None
 
-    def _outputs(self) -> list[str]:
-        """In the order of binding."""
-        return [*(_PRESENT + name for name in self._names), "logits"]
+    def _bound(self) -> Any:
+        binding = self._session.io_binding()
+        for name in self._names:
+            cache = self._caches[name]
+            binding.bind_ortvalue_input(_PAST + name, cache)
+            if self._in_place:
+                binding.bind_ortvalue_output(_PRESENT + name, cache)
+            else:
+                binding.bind_output(_PRESENT + name)
+        return binding
 
     def _cache(self, name: str) -> Any:
         heads, width = self._shapes[name]

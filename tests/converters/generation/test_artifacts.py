@@ -108,7 +108,34 @@ def test_an_onnx_has_the_names_that_other_tools_expect(plain: Callable[[str], Ma
     assert outputs == {"logits": (1, 1, VOCABULARY)} | {
         f"present.{name}": (1, 2, "total", 16) for name in caches
     }
-    assert "com.microsoft::GroupQueryAttention" in artifact.operators
+    kinds = [node.op_type for node in found.graph.node]
+    # Two layers; queries and keys are turned by one operator each.
+    assert kinds.count("GroupQueryAttention") == 2
+    assert kinds.count("RotaryEmbedding") == 4
+    assert not {"Neg", "Reciprocal"} & set(kinds)
+
+
+def test_onnx_runtime_knows_the_norms(plain: Callable[[str], Made], tmp_path: Path) -> None:
+    options = library().SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "loaded.onnx")
+    options.log_severity_level = 3
+    library().InferenceSession(plain("onnx")[1].data, options, providers=["CPUExecutionProvider"])
+    loaded = onnx.load(tmp_path / "loaded.onnx")
+    kinds = [node.op_type.removeprefix("Skip") for node in loaded.graph.node]
+    assert kinds.count("SimplifiedLayerNormalization") == 5
+    assert "ReduceMean" not in kinds
+
+
+@pytest.mark.parametrize("model_type", ["gptj", "phi"])
+def test_what_one_operator_does_not_turn_is_turned_by_many(model_type: str, tmp_path: Path) -> None:
+    """Pairs instead of halves, and a part of a head."""
+    model = tiny(model_type)
+    edge = captured(model, "onnx", 32)
+    artifact = lowered(edge, "onnx")
+    assert "com.microsoft::RotaryEmbedding" not in artifact.operators
+    steps = opened(artifact, edge, tmp_path)
+    assert teacher_forced(model, steps, texts(1, 32)).max_difference <= 1e-4
+    steps.close()
 
 
 def test_an_onnx_runs_with_caches_that_grow(

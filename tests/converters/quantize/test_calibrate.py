@@ -96,6 +96,19 @@ def test_tied_weights_are_calibrated_apart(case: Callable[[str], Case]) -> None:
     assert len({row.tensor for row in tied}) == 2
 
 
+@pytest.mark.parametrize(("scheme", "one"), [("int4", True), ("int4-int8", False)])
+def test_a_head_and_its_table_of_four_bits_have_the_same_integers(
+    case: Callable[[str], Case], scheme: str, one: bool
+) -> None:
+    this = case("mask")
+    graph, decisions = calibrated(this, scheme)
+    size = this.loaded.tokenizer.get_vocab_size()
+    tied = [row.tensor for row in decisions.rows if row.rows == size]
+    first, second = (decisions.grids[name].dequantized() for name in tied)
+    assert torch.equal(first, second) == one
+    assert snr(output(this.eager, this), output(graph, this)) > 10
+
+
 def test_four_bits_where_the_width_allows_it(case: Callable[[str], Case]) -> None:
     _, decisions = calibrated(case("bert"), "int4")
     for row in decisions.rows:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from edgekit.bundle.manifest import Dim, Signature, TensorSpec
 from edgekit.errors import InternalError
-from edgekit_converters.export import executorch
+from edgekit_converters.export import executorch, sharing
 from edgekit_converters.export.capture import Captured
 from edgekit_converters.quantize import executorch_writer
 from edgekit_converters.quantize.executorch_writer import packed
@@ -44,13 +45,13 @@ def random_grid(rows: int, bits: int, group: int, seed: int) -> Grid:
     return Grid(values, scales.to(torch.bfloat16).float(), bits, group or COLUMNS)
 
 
-def captured(module: nn.Module, tokens: int) -> Captured:
+def captured(module: nn.Module, tokens: int, features: int = ROWS) -> Captured:
     ids = torch.zeros(1, 8, dtype=torch.int64)
     dynamic = ({1: torch.export.Dim("tokens", min=2, max=tokens)},)
     program = torch.export.export(module, (ids,), dynamic_shapes=dynamic)
     batch = Dim(name="batch", minimum=1, maximum=1)
     length = Dim(name="tokens", minimum=2, maximum=tokens)
-    width = Dim(name="features", minimum=ROWS, maximum=ROWS)
+    width = Dim(name="features", minimum=features, maximum=features)
     signature = Signature(
         inputs=(TensorSpec(name="input_ids", dtype="int64", dims=(batch, length)),),
         outputs=(TensorSpec(name="out", dtype="float32", dims=(batch, length, width)),),
@@ -93,6 +94,53 @@ def test_a_table_gives_the_calibrated_rows(bits: int, group: int, tmp_path: Path
     found = run(lowered, graph, torch.arange(200)[None], tmp_path)
     torch.testing.assert_close(found, grid.dequantized()[:, :ROWS], rtol=1e-6, atol=1e-6)
     assert packed(grid.values, bits).numpy().tobytes() in lowered.data
+
+
+def test_scales_that_two_bytes_do_not_hold_take_four(tmp_path: Path) -> None:
+    grid = random_grid(200, 4, 32, seed=5)
+    finer = replace(grid, scales=grid.scales * 1.00001)
+    for one, kind in ((grid, torch.float16), (finer, torch.float32)):
+        graph = captured(Tied(one.dequantized(), torch.eye(COLUMNS)[:ROWS]), 200)
+        with quiet():
+            lowered = executorch.lower(graph, {"table.weight": one}, "xnnpack")
+        assert one.scales.to(kind).numpy().tobytes() in lowered.data
+        found = run(lowered, graph, torch.arange(200)[None], tmp_path)
+        torch.testing.assert_close(found, one.dequantized()[:, :ROWS], rtol=1e-6, atol=1e-6)
+
+
+def test_a_table_that_is_the_head_is_in_the_file_once(tmp_path: Path) -> None:
+    grid, ids = random_grid(200, 4, 32, seed=6), torch.arange(200)[None]
+    other = replace(grid, values=grid.values.clone())
+    other.values[0, 0] ^= 1
+    table = packed(grid.values, 4).numpy().tobytes()
+    sizes = []
+    for head in (grid, other):
+        graph = captured(Tied(grid.dequantized(), head.dequantized()), 200, 200)
+        with quiet():
+            lowered = executorch.lower(
+                graph, {"table.weight": grid, "linear.weight": head}, "xnnpack"
+            )
+        found = run(lowered, graph, ids, tmp_path)
+        wanted = grid.dequantized() @ head.dequantized().T
+        assert float(torch.nn.functional.cosine_similarity(found, wanted).min()) >= 0.999
+        assert lowered.data.count(table) == 1
+        sizes.append(len(lowered.data))
+    # What is added is the order in which the head reads its channels.
+    assert sizes[1] - sizes[0] > len(table) - 1024
+
+
+@pytest.mark.parametrize("data", [b"", b"ET12" * 40, bytes(200)])
+def test_what_has_nothing_twice_stays_as_it_is(data: bytes) -> None:
+    assert sharing.share(data) == data
+
+
+def test_sharing_again_changes_nothing() -> None:
+    grid = random_grid(200, 4, 32, seed=7)
+    graph = captured(Tied(grid.dequantized(), grid.dequantized()), 200, 200)
+    with quiet():
+        grids = {"table.weight": grid, "linear.weight": grid}
+        data = executorch.lower(graph, grids, "xnnpack").data
+    assert sharing.share(data) == data
 
 
 class Capped(Tied):

@@ -26,6 +26,7 @@ from edgekit_converters.generation.layers import KeyValues, LayerShape
 from edgekit_converters.generation.seq2seq import attention
 from edgekit_converters.generation.seq2seq.kept import Buffers, Passed
 from edgekit_converters.generation.seq2seq.layers import Decoding, Encoding, Plan, Probe, Recording
+from edgekit_converters.generation.seq2seq.positions import long_enough
 
 # Fewer tokens than this could not be told from a fixed length while tracing.
 SMALLEST = 8
@@ -86,7 +87,8 @@ def prepared(
         found.set_attn_implementation(attention.NAME)
         if found.config._attn_implementation != attention.NAME:
             raise _no_interface(model_type)
-        with torch.no_grad():
+        # Tokens of an answer and of its past are bounded apart: together they are twice as many.
+        with long_enough(model, 2 * max(source, target)), torch.no_grad():
             yield _probed(found, model_type, source, target)
     finally:
         if hook is not None:

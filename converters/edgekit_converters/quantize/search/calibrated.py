@@ -30,7 +30,7 @@ def treat(
         if members[0].kind == "table":
             return {
                 unit.name: Treatment(
-                    methods.fit("nearest", weights[unit.name], "table", setting, None).dequantized()
+                    methods.fit("nearest", weights[unit.name], setting, None).dequantized()
                 )
                 for unit in members
             }
@@ -53,6 +53,6 @@ def _linears(
         known = seen if inverse is None else seen.scaled(inverse)
         for name in names:
             tensor = tensors[name] if factors is None else tensors[name] * factors
-            grid = methods.fit(calibrators.rounding, tensor, "linear", setting, known)
+            grid = methods.fit(calibrators.rounding, tensor, setting, known)
             found[name] = Treatment(grid.dequantized(), per_token, inverse)
     return found

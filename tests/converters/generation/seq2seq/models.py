@@ -94,7 +94,7 @@ _OWN: dict[str, tuple[str, dict[str, Any]]] = {
 }
 FAMILIES = ("t5", "flan-t5", "bart", "marian")
 # Nothing here was written for these.
-STRANGERS = ("mbart", "pegasus")
+STRANGERS = ("mbart", "pegasus", "m2m_100")
 
 
 def tiny(name: str, seed: int = 0, **changes: Any) -> Any:
