@@ -58,8 +58,11 @@ def main() -> int:
     parser.add_argument("--source", choices=sorted(SOURCES), default="both")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--losses", nargs="+", default=(), help="of decoder and half")
     parser.add_argument("--depths", default="3/2", help="numbers of layers, or lists of them")
     said = parser.parse_args()
+    if said.losses and said.command not in ("decoder", "half"):
+        parser.error(f"{said.command} has no --losses")
     torch.set_num_threads(said.threads)
     with tempfile.TemporaryDirectory() as place:
         _COMMANDS[said.command](said, Path(place))
@@ -198,7 +201,10 @@ def task(said: argparse.Namespace, place: Path) -> None:
     """One of the commands of ``distill_tasks``."""
     from benchmarks.distill_tasks import COMMANDS
 
-    columns, lines, words = COMMANDS[said.command](said.steps, said.batch, said.seeds, place)
+    chosen = {"losses": said.losses} if said.losses else {}
+    columns, lines, words = COMMANDS[said.command](
+        said.steps, said.batch, said.seeds, place, **chosen
+    )
     _table(columns, lines)
     _conditions(said, words)
 

@@ -19,24 +19,25 @@ from edgekit_converters.quiet import quiet
 from edgekit_converters.source import resolve
 from examples import tiny_decoder
 
+_DIALOGUES = 30_000
 Table = tuple[list[str], list[list[str]], str]
 
 
-def decoder(steps: int, batch: int, seeds: int, place: Path) -> Table:
+def decoder(steps: int, batch: int, seeds: int, place: Path, losses: Sequence[str] = ()) -> Table:
     """A quarter of the tiny decoder's parameters: bits per character, and what it writes alone."""
     place.mkdir(parents=True, exist_ok=True)
     sizes = place / "quarter.json"
     whole = {"num_hidden_layers": 3, "hidden_size": 96, "intermediate_size": 224}
     sizes.write_text(json.dumps(whole | {"num_attention_heads": 3, "head_dim": 32}))
-    names = ("labels", "forward_kl", "skew_kl", "on_policy")
+    names = losses or ("labels", "forward_kl", "skew_kl", "on_policy")
     return _decoders(names, Beginning(config=sizes), "at random", steps, batch, seeds, place)
 
 
-def half(steps: int, batch: int, seeds: int, place: Path) -> Table:
+def half(steps: int, batch: int, seeds: int, place: Path, losses: Sequence[str] = ()) -> Table:
     """Half of the tiny decoder's layers: a student that knows something already."""
     place.mkdir(parents=True, exist_ok=True)
     words = "layers 0 and 3 of 4"
-    names = ("labels", "forward_kl", "skew_kl")
+    names = losses or ("labels", "forward_kl", "skew_kl")
     return _decoders(names, Beginning(layers="0,3"), words, steps, batch, seeds, place)
 
 
@@ -50,7 +51,7 @@ def _decoders(
     place: Path,
 ) -> Table:
     teacher = opened(resolve(tiny_decoder.folder()))
-    data = _dialogues(place / "dialogues.jsonl", 3000)
+    data = _dialogues(place / "dialogues.jsonl", _DIALOGUES)
     unseen = _unseen(200)
     lines = [["teacher", *_written(teacher, teacher, unseen)]]
     share = 1.0
@@ -227,7 +228,7 @@ def _right(model: Taught, rows: Sequence[dict[str, str]]) -> float:
     return right / len(rows)
 
 
-COMMANDS: dict[str, Callable[[int, int, int, Path], Table]] = {
+COMMANDS: dict[str, Callable[..., Table]] = {
     "classifier": classifier,
     "decoder": decoder,
     "half": half,
