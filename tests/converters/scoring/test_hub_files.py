@@ -23,7 +23,7 @@ def put(path: Path) -> Path:
     if path.suffix == ".parquet":
         parquet.write_table(Table.from_pylist(ROWS), path)
     elif path.suffix == ".gz":
-        path.write_bytes(gzip.compress(LINES.encode(, mtime=0)))
+        path.write_bytes(gzip.compress(LINES.encode(), mtime=0))
     elif path.suffix == ".json":
         path.write_text(json.dumps(ROWS), encoding="utf-8")
     elif path.suffix == ".csv":
@@ -71,7 +71,7 @@ def test_a_split_in_pieces_is_read_whole_or_not_at_all(tmp_path: Path) -> None:
         ("test.jsonl", b"[1]", "a row is no object"),
         ("test.json", b"[", "cannot be read"),
         ("test.jsonl.gz", b"no gzip", "cannot be read"),
-        ("test.jsonl.gz", gzip.compress(LINES.encode(, mtime=0))[:-9], "cannot be read"),
+        ("test.jsonl.gz", gzip.compress(LINES.encode(), mtime=0)[:-9], "cannot be read"),
         ("test.parquet", b"PAR1", "cannot be read"),
         ("test.csv", b"\xff\n1", "cannot be read"),
     ],
