@@ -102,7 +102,9 @@ class Board:
         """Every metric over the rows that count."""
         name = str(standing.facts["name"])
         if name not in self._estimates:
-            marks = standing.kept.marks[self.scored]
+            # A copy only where one is needed: of a million rows it is what shows.
+            kept = standing.kept.marks
+            marks = kept if self.scored.all() else kept[self.scored]
             found = {one.name: estimate(one, marks, self.seed) for one in standing.metrics}
             self._estimates[name] = found
         return self._estimates[name]
