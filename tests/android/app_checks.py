@@ -18,6 +18,7 @@ pytestmark = pytest.mark.timeout(2_400)
 MOST_CODE = 1_000_000
 
 
+@pytest.mark.slow
 def test_the_apk_holds_what_it_must(apk: Path) -> None:
     found = {(one.name, one.state): one.said for one in checks.check(apk)}
     assert [key for key in found if key[1] == "failed"] == []
@@ -28,6 +29,7 @@ def test_the_apk_holds_what_it_must(apk: Path) -> None:
     assert "cannot answer" in found["libraries", "note"]
 
 
+@pytest.mark.slow
 def test_the_code_is_small_and_the_names_of_jni_survive(apk: Path) -> None:
     opened = Apk(apk)
     try:
@@ -42,6 +44,7 @@ def test_the_code_is_small_and_the_names_of_jni_survive(apk: Path) -> None:
         opened.close()
 
 
+@pytest.mark.slow
 def test_every_changed_byte_is_found(apk: Path, tmp_path: Path) -> None:
     data = bytearray(apk.read_bytes())
     changed = tmp_path / "changed.apk"
@@ -58,6 +61,7 @@ def test_every_changed_byte_is_found(apk: Path, tmp_path: Path) -> None:
         data[place] = before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", jobs.MODES)
 def test_the_runner_speaks_the_protocol_of_phones(
     outcomes: dict[str, Outcome], expectations: Path, tiny_bundle: Path, mode: str
@@ -82,6 +86,7 @@ def test_the_runner_speaks_the_protocol_of_phones(
         assert jobs.worst_difference(expectations / "jobs", mode, tiny_bundle) < 1e-5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", jobs.DECODER_MODES)
 def test_the_runner_reads_decoders(
     outcomes: dict[str, Outcome], expectations: Path, mode: str

@@ -54,14 +54,12 @@ def lacking() -> str:
 def expectations(
     tmp_path_factory: pytest.TempPathFactory,
     tiny_bundles: dict[str, Path],
-    request: pytest.FixtureRequest,
 ) -> Path:
     """A folder with all that the Kotlin tests read."""
     home = tmp_path_factory.mktemp("android")
     bundles = dict(tiny_bundles) | bundle_expectations.more_bundles(home / "more")
-    if any(item.get_closest_marker("slow") for item in request.session.items):
-        with edgekit.export("minilm", out=home / "minilm", runtimes=["onnx"]) as bundle:
-            bundles["minilm"] = bundle.path
+    with edgekit.export("minilm", out=home / "minilm", runtimes=["onnx"]) as bundle:
+        bundles["minilm"] = bundle.path
     made = home / "expectations"
     tokenizer_expectations.write(made / "tokenizers")
     bundle_expectations.write(made / "bundles", bundles)

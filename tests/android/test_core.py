@@ -44,16 +44,9 @@ def kotlin_tests() -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("name", [name for name in kotlin_tests() if "MiniLm" not in name])
-def test_kotlin(name: str, outcomes: dict[str, Outcome]) -> None:
-    outcome = outcomes[name]
-    assert not outcome.problem, outcome.problem
-    assert not outcome.skipped, "it was skipped"
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in kotlin_tests() if "MiniLm" in name])
-def test_kotlin_with_the_real_minilm(name: str, outcomes: dict[str, Outcome]) -> None:
+@pytest.mark.parametrize("name", kotlin_tests())
+def test_kotlin(name: str, outcomes: dict[str, Outcome]) -> None:
     outcome = outcomes[name]
     assert not outcome.problem, outcome.problem
     assert not outcome.skipped, "it was skipped"

@@ -234,6 +234,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_sentence_bert(tmp_path_factory.mktemp("planted") / "model", **WIDE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_a_planted_fault_is_stopped_and_named(
     fault: Fault, model: Path, tmp_path: Path, monkeypatch: Patch

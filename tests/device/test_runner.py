@@ -83,6 +83,7 @@ def test_damage_is_noticed(copied: Path, damage: str) -> None:
     assert runner.find(MACHINE) is None
 
 
+@pytest.mark.slow
 def test_a_damaged_runner_is_built_again(copied: Path) -> None:
     before = (copied / "runner").read_bytes()
     (copied / "runner").write_bytes(before[:-1] + b"?")
@@ -103,6 +104,7 @@ def _building(home: Path) -> list[Path]:
     return list((home / "runner").glob(".building-*"))
 
 
+@pytest.mark.slow
 def test_sigkill_leaves_nothing_that_looks_finished(host_runner: Path, home: Path) -> None:
     for delay in (0.0, 0.2, 0.6):
         child = subprocess.Popen([sys.executable, "-c", BUILD], start_new_session=True)
@@ -130,6 +132,7 @@ def test_two_builds_at_once(host_runner: Path, home: Path) -> None:
     assert runner.find(MACHINE) is not None
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_named(host_runner: Path, home: Path) -> None:
     script = (
         "import resource; from edgekit.device import runner; from edgekit.errors import *\n"
@@ -198,6 +201,7 @@ def test_a_source_of_the_other_runtime_changes_nothing(
     assert runner.find(MACHINE) == copied
 
 
+@pytest.mark.slow
 def test_source_that_does_not_compile(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     native = home / "native"
     shutil.copytree(toolchain.NATIVE, native)

@@ -291,6 +291,7 @@ def test_other_weights_beside_the_plan(quantize: Quantize, tmp_path: Path) -> No
 # Budgets
 
 
+@pytest.mark.slow
 def test_a_mixed_plan_holds_its_budget_when_measured(quantize: Quantize, tmp_path: Path) -> None:
     model = tiny_sentence_bert(tmp_path / "model")
     facts, rows = _plan(quantize(model, scheme="mixed", min_quality=0.998))
