@@ -16,7 +16,7 @@ from examples import tiny_seq2seq
 
 HOME = Path("build") / "tasks"
 # Pack, and updates of the weights: enough to see the use, not to reach the best score.
-PACKS = {"triage": 120, "commands": 120, "questions": 160, "summaries": 250}
+PACKS = {"triage": 90, "commands": 80, "questions": 160, "summaries": 250}
 ROWS = 150
 # By an encoder-decoder of 1.3 million parameters, trained here; the others by MiniLM. One that
 # small learns at a rate that would ruin MiniLM.
