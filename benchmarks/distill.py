@@ -133,8 +133,8 @@ def losses(said: argparse.Namespace, place: Path) -> None:
                 said, place / f"{names}-{seed}", data, layers="0,3,5", loss=names, seed=seed
             )
             student = opened(resolve(made.path))
-            likeness = (quality.alike(student), quality.fidelity(student))
-            found.append((*likeness, quality.graded(student)))
+            graded, *likeness = quality.figures(student)
+            found.append((*likeness, graded))
         spreads = [_spread(column) for column in zip(*found, strict=True)]
         lines.append([names, *(cell for spread in spreads for cell in spread)])
     best = max(lines, key=lambda line: float(line[1]))

@@ -20,9 +20,9 @@ _BATCH = 32
 class Quality:
     """Graded pairs and unseen sentences, with the teacher's answers to them.
 
-    ``graded(student)`` is Spearman's correlation of cosines with the grades. Two more are that of
-    its cosines with the teacher's: ``alike(student)`` on the graded pairs, whose sentences are more
-    or less like each other, and ``fidelity(student)`` over all pairs of unseen sentences. Nearly
+    ``graded(student)`` is Spearman's correlation of cosines with the grades. Beside it
+    ``figures(student)`` has two more, that of its cosines with the teacher's: on the graded pairs,
+    whose sentences are more or less like each other, and over all pairs of unseen sentences. Nearly
     all of those have nothing to do with each other: the harder figure, and of less use.
     """
 
@@ -39,18 +39,19 @@ class Quality:
         """Against the grades."""
         return spearman(self._pair_cosines(student), self._grades())
 
-    def alike(self, student: Taught) -> float:
-        """Against the teacher, on the graded pairs."""
-        return spearman(self._pair_cosines(student), self._graded)
-
-    def fidelity(self, student: Taught) -> float:
-        """Against the teacher, on all pairs of unseen sentences."""
-        return spearman(pair_cosines(embeddings(student, self._unseen)), self._cosines)
+    def figures(self, student: Taught) -> tuple[float, float, float]:
+        """Against the grades, and the two against the teacher: ``graded``, alike, fidelity."""
+        cosines = self._pair_cosines(student)
+        unseen = pair_cosines(embeddings(student, self._unseen))
+        return (
+            spearman(cosines, self._grades()),
+            spearman(cosines, self._graded),
+            spearman(unseen, self._cosines),
+        )
 
     def row(self, student: Taught) -> list[str]:
         """The cells of ``COLUMNS``."""
-        graded = self.graded(student)
-        likeness = [self.alike(student), self.fidelity(student)]
+        graded, *likeness = self.figures(student)
         cells = [f"{value:.4f}" for value in likeness]
         return [f"{graded:.4f}", f"{graded / self.teacher:.2%}", *cells]
 

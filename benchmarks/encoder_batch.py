@@ -22,7 +22,7 @@ import edgekit
 from benchmarks import candidates
 from benchmarks.interleave import median, medians
 from edgekit.parity import cosines
-from edgekit.runtime import Floats, Session, batches, load_runtime
+from edgekit.runtime import Floats, Session, batches, open_artifact
 from edgekit.runtime.encode import Inputs
 from edgekit_converters.quiet import quiet
 
@@ -57,7 +57,7 @@ def main() -> None:
         opened = {
             name: (bundle, session)
             for name, bundle, runtime in _pairs(alone, together)
-            for session in [_session(bundle, runtime)]
+            for session in [open_artifact(bundle.path, bundle.manifest, runtime)]
         }
         rows = {name: _row(opened, lengths, options.seconds) for name, lengths in _sets(texts)}
     _print(rows, alone, together, texts, options.seconds)
@@ -118,11 +118,6 @@ def _answers(bundle: edgekit.Bundle, session: Session, samples: list[Inputs]) ->
     return batches.answers(
         lambda given: [session.run(one)[name] for one in given], samples, signature
     )
-
-
-def _session(bundle: edgekit.Bundle, runtime: str) -> Session:
-    file = next(a.file for a in bundle.manifest.artifacts if a.runtime == runtime)
-    return load_runtime(runtime).open_session(bundle.path / file, bundle.manifest.signature)
 
 
 def _print(

@@ -19,8 +19,12 @@ _LOGGERS = (
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """No warnings, log lines or progress bars of transformers and its relatives inside."""
+def quiet(*libraries: str) -> Iterator[None]:
+    """No warnings, log lines or progress bars of transformers and its relatives inside.
+
+    Args:
+        libraries: whose log lines go nowhere as well, by their loggers' names.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         # Imported first: both set their loggers' levels when they are.
@@ -28,9 +32,9 @@ def quiet() -> Iterator[None]:
         from transformers.utils import logging as hf_logging
 
         bars = hf_logging.is_progress_bar_enabled()
-        levels = {name: logging.getLogger(name).level for name in _LOGGERS}
+        levels = {name: logging.getLogger(name).level for name in (*_LOGGERS, *libraries)}
         hf_logging.disable_progress_bar()
-        for name in _LOGGERS:
+        for name in levels:
             logging.getLogger(name).setLevel(logging.CRITICAL)
         try:
             yield

@@ -360,7 +360,7 @@ class Bundle:
 
         encoder, of = self._encode(), task(self.manifest.task)
         signature, output = self.manifest.signature, self.manifest.signature.outputs[0].name
-        pad_id = self.manifest.tokenizer.pad_token_id or 0
+        pad_id = self.manifest.tokenizer.filler
 
         def run(samples: Sequence[Inputs]) -> list[Floats]:
             return batches.answers(

@@ -123,6 +123,11 @@ class TokenizerInfo(_Part):
     on_device: bool
     on_device_reason: str = ""
 
+    @property
+    def filler(self) -> int:
+        """The id that fills up shorter texts; a mask hides it where there is no padding token."""
+        return self.pad_token_id or 0
+
 
 class TokenFloor(_Part):
     """What a decoder's next tokens must hold against the eager model's; None asks for nothing.

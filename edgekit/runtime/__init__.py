@@ -91,4 +91,4 @@ def _taking_one(session: Session, manifest: Manifest) -> Session:
 
     if batches.size(manifest.signature) == 1:
         return session
-    return batches.FilledSession(session, manifest.signature, manifest.tokenizer.pad_token_id or 0)
+    return batches.FilledSession(session, manifest.signature, manifest.tokenizer.filler)

@@ -69,7 +69,7 @@ class Encoder:
             text,
             limit,
             pair=pair,
-            pad_id=self._manifest.tokenizer.pad_token_id or 0,
+            pad_id=self._manifest.tokenizer.filler,
             truncate=truncate,
         )
 
@@ -80,7 +80,7 @@ class Encoder:
             TextRefused: see ``encode``; with windows, when the first text leaves no room.
         """
         limit, signature = self._manifest.limits.max_length, self._manifest.signature
-        pad_id = self._manifest.tokenizer.pad_token_id or 0
+        pad_id = self._manifest.tokenizer.filler
         found = [_tokens(self._tokenizer, text, pair)]
         if windows and pair is not None and len(found[0].ids) > limit:
             found = _windows(self._tokenizer, text, pair, limit)

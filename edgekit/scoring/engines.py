@@ -39,7 +39,7 @@ class SessionEngine:
     def __init__(self, session: Session, manifest: Manifest) -> None:
         """Wrap a loaded artifact."""
         self._session, self._signature = session, manifest.signature
-        self._pad_id = manifest.tokenizer.pad_token_id or 0
+        self._pad_id = manifest.tokenizer.filler
         self.together = batches.at_a_time(manifest.signature)
 
     def run(self, batch: Sequence[Inputs]) -> Answers:
@@ -73,7 +73,7 @@ class EmulatedEngine:
         arm64.ensure_available(runtime=artifact.runtime)
         self._path, self._runtime = folder / artifact.file, artifact.runtime
         self._signature = manifest.signature
-        self._pad_id = manifest.tokenizer.pad_token_id or 0
+        self._pad_id = manifest.tokenizer.filler
 
     def run(self, batch: Sequence[Inputs]) -> Answers:
         """All of a batch in one process of the runner."""

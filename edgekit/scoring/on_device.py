@@ -57,7 +57,7 @@ class DeviceEngine:
         """
         path = folder / artifact.file
         self._artifact, self._signature = artifact, manifest.signature
-        self._pad_id = manifest.tokenizer.pad_token_id or 0
+        self._pad_id = manifest.tokenizer.filler
         self._place = open_phone(serial)
         try:
             sizes = {model_name(artifact): path.stat().st_size}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from array import array
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -23,7 +23,6 @@ _COLUMNS = ("language", "lang")
 LEAST_ROWS = 20
 _MOST_PARTS = 30
 _UNNAMED = "other"
-_LETTER = re.compile("[A-Za-z]")
 # Written without spaces: their letters count as words, two for one.
 _SPACELESS = frozenset({"CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR"})
 _JAPANESE = frozenset({"HIRAGANA", "KATAKANA"})
@@ -111,9 +110,8 @@ def worst(parts: Sequence[dict[str, Any]], better: int) -> dict[str, Any] | None
 
 def length_of(text: str) -> str:
     """How many words a text has, in bands."""
-    count = len(text.split())
-    if not text.isascii():
-        count += sum(_script(letter) in _SPACELESS for letter in text) // 2
+    letters = sum(n for letter, n in Counter(text).items() if _script(letter) in _SPACELESS)
+    count = len(text.split()) + letters // 2
     least = 1
     for most in _LENGTHS:
         if count <= most:
@@ -124,12 +122,10 @@ def length_of(text: str) -> str:
 
 def script_of(text: str) -> str:
     """The script of most letters; mixed when another has a tenth of them or more."""
-    if text.isascii():
-        return "Latin" if _LETTER.search(text) else "no letters"
-    counts: dict[str, int] = {}
-    for letter in text:
+    counts: Counter[str] = Counter()
+    for letter, times in Counter(text).items():
         if letter.isalpha() and (name := _script(letter)):
-            counts[name] = counts.get(name, 0) + 1
+            counts[name] += times
     if not counts:
         return "no letters"
     if counts.keys() & _JAPANESE:

@@ -75,7 +75,7 @@ def check_labelled(
     """
     of, context = task(plan.manifest.task), plan.encoder.context
     signature = plan.manifest.signature_of(artifact)
-    pad_id = plan.manifest.tokenizer.pad_token_id or 0
+    pad_id = plan.manifest.tokenizer.filler
 
     def replayed(given: Sequence[Inputs]) -> list[Floats]:
         made = replay(place, artifact, signature, given, timeout=timeout, on_event=on_event)

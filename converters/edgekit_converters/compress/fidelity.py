@@ -83,7 +83,7 @@ class Reference:
                     manifest.signature,
                     text,
                     limit,
-                    pad_id=manifest.tokenizer.pad_token_id or 0,
+                    pad_id=manifest.tokenizer.filler,
                     truncate=True,
                 )
                 made = session.run(inputs)[manifest.signature.outputs[0].name]

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from difflib import get_close_matches
 from functools import partial
@@ -45,8 +42,11 @@ class _Cut:
         return self._encoder.context
 
     def passes(self, text: str, pair: str | None = None, *, windows: bool = False) -> list[Encoded]:
-        if not self.cuts(text):
+        try:
             return self._encoder.passes(text, pair, windows=windows)
+        except TextRefused as refusal:
+            if pair is not None or not _over(refusal):
+                raise
         return [Encoded(self._encoder.encode(text, truncate=True), (), (), ())]
 
     def cuts(self, text: str) -> bool:
@@ -54,8 +54,13 @@ class _Cut:
         try:
             self._encoder.encode(text)
         except TextRefused as refusal:
-            return refusal.details.get("limit") is not None
+            return _over(refusal)
         return False
+
+
+def _over(refusal: TextRefused) -> bool:
+    """Whether a text was refused for its length."""
+    return refusal.details.get("limit") is not None
 
 
 def run(
@@ -91,7 +96,7 @@ def run(
                 hint="Score it on labelled rows: edgekit eval BUNDLE --data FILE",
             )
     cutting = [replace(one, encoder=cast(Encoder, _Cut(one.encoder))) for one in contestants]
-    with quiet(), _silent(), journal.folder(work) as folder:
+    with quiet("mteb"), journal.folder(work) as folder:
         tasks = [_task(name) for name in names]
         data = folder / "data"
         data.mkdir(exist_ok=True)
@@ -197,17 +202,3 @@ def _told(callback: ProgressCallback, part: Part, at: int, count: int, told: Pro
     stage = told.stage if told.stage == "done" or count == 1 else f"{part.label}: {told.stage}"
     done, total = at * told.total + told.index, count * told.total
     callback(replace(told, stage=stage, index=done, total=total))
-
-
-@contextmanager
-def _silent() -> Iterator[None]:
-    """mteb's log lines and warnings are not for our users."""
-    logger = logging.getLogger("mteb")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)

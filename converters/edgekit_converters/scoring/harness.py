@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -100,7 +98,8 @@ def run(
         CannotWrite, StorageFull: answers cannot be kept.
         CheckFailed: logits are not finite numbers.
     """
-    with quiet(), _silent(), journal.folder(work) as folder:
+    # Bars are the terminal's, which the caller keeps.
+    with quiet("lm_eval"), journal.folder(work) as folder:
         tasks = suites.tasks(names, data_dir, options.shots)
         found = [
             _played(
@@ -305,15 +304,3 @@ class _Clock:
         if self._callback is not None:
             elapsed = self.elapsed
             self._callback(Progress(self._name, self._index, self._total, elapsed, remaining, note))
-
-
-@contextmanager
-def _silent() -> Iterator[None]:
-    """lm-eval's log lines go nowhere; its bars are the terminal's, which the caller keeps."""
-    logger = logging.getLogger("lm_eval")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
