@@ -10,13 +10,24 @@ from tests.support.models import LABELS, tiny_bert
 from tests.support.vocabulary import SENTENCES
 
 
-def bundle(home: Path) -> Path:
-    """Make it below ``home``; its model lies beside it as ``model``."""
+def bundle(home: Path, *, lower: bool = True) -> Path:
+    """Make it below ``home``; its model lies beside it as ``model``.
+
+    Args:
+        home: the folder.
+        lower: whether its tokenizer lowers letters.
+    """
     from edgekit import export
 
+    model = tiny_bert(home / "model")
+    if not lower:
+        tokenizer = model / "tokenizer.json"
+        said = json.loads(tokenizer.read_text(encoding="utf-8"))
+        said["normalizer"]["lowercase"] = False
+        tokenizer.write_text(json.dumps(said), encoding="utf-8")
     (home / "texts.txt").write_text("\n".join(SENTENCES[:4]), encoding="utf-8")
     made = export(
-        tiny_bert(home / "model"),
+        model,
         out=home / "classifier",
         task="text-classification",
         quantize="none",

@@ -129,6 +129,16 @@ def test_a_worse_contestant_is_said_to_be_and_its_flips_are_shown(
     assert change["value"] == pytest.approx(np.mean(also) - np.mean(right))
 
 
+def test_different_tokenizers_are_allowed_and_said(
+    bundle: Path, labelled: Path, tmp_path: Path
+) -> None:
+    cased = small.bundle(tmp_path, lower=False)
+    (said,) = [one for one in evaluate([bundle, cased], data=labelled)["remarks"] if "token" in one]
+    assert said == "the contestants have different tokenizers: they read different tokens"
+    alone = evaluate([bundle], data=labelled)
+    assert not [one for one in alone["remarks"] if "token" in one]
+
+
 def entries_of(board: document.Board, at: int) -> Iterator[Any]:
     kept = board.standings[at].kept
     from types import SimpleNamespace as Space
