@@ -128,9 +128,14 @@ class _Mean(nn.Module):
     """The mean over real tokens: what stands for a text where nothing says how to pool."""
 
     def forward(self, output: Any, mask: Tensor) -> Tensor:
-        weights = mask.to(output.last_hidden_state.dtype)[:, :, None]
-        total: Tensor = (output.last_hidden_state * weights).sum(1)
-        return total / weights.sum(1)
+        return token_mean(output.last_hidden_state, mask)
+
+
+def token_mean(vectors: Tensor, mask: Tensor) -> Tensor:
+    """The mean of each text's real tokens: ``(texts, tokens, width)`` to ``(texts, width)``."""
+    weights = mask.to(vectors.dtype)[:, :, None]
+    total: Tensor = (vectors * weights).sum(1)
+    return total / weights.sum(1)
 
 
 def fixed(model: nn.Module) -> nn.Module:

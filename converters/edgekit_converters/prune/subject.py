@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from edgekit.errors import InputRefused
 from edgekit.tasks import task as task_meaning
 from edgekit_converters.detect import task_of
+from edgekit_converters.distill.models import token_mean
 from edgekit_converters.distill.outputs import Outputs
 from edgekit_converters.folder import check
 from edgekit_converters.load import Loaded, load
@@ -122,7 +123,10 @@ class Answers:
     """Answers of a subject's model by the names of ``distill.outputs``, ``hidden.N`` among them."""
 
     def __init__(self, subject: Subject) -> None:
-        """Bind a model; what it gives is ``logits`` where it chooses, ``embedding`` elsewhere."""
+        """Bind a model; what it gives is ``logits`` where it chooses, ``embedding`` elsewhere.
+
+        A model that gives a vector a token stands there with their mean, as it does as a teacher.
+        """
         self.model: nn.Module = subject.model
         self.name = "logits" if subject.categorical else "embedding"
         self._subject = subject
@@ -139,7 +143,10 @@ class Answers:
             if name != self.name
         }
         if self.name in names:
-            named[self.name] = self._subject.answer(output, batch)
+            answer = self._subject.answer(output, batch)
+            if self.name == "embedding" and answer.dim() == 3:
+                answer = token_mean(answer, batch["attention_mask"])
+            named[self.name] = answer
         return Outputs(batch["attention_mask"], named)
 
 

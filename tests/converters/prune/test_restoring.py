@@ -16,7 +16,7 @@ from edgekit_converters.prune.subject import Subject, subject
 from edgekit_converters.source import resolve
 from tests.converters.prune.test_generating import _LLAMA
 from tests.converters.prune.test_retrain import TEXTS
-from tests.support.families import write_family
+from tests.support.families import FAMILIES, write_family
 from tests.support.models import tiny_sentence_bert
 
 
@@ -24,6 +24,13 @@ from tests.support.models import tiny_sentence_bert
 def encoder(tmp_path_factory: pytest.TempPathFactory) -> Subject:
     folder = tmp_path_factory.mktemp("encoder") / "model"
     return subject(resolve(tiny_sentence_bert(folder, num_hidden_layers=4)))
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Subject:
+    """An encoder without a head: a vector a token."""
+    folder = tmp_path_factory.mktemp("bare") / "model"
+    return subject(resolve(write_family(folder, FAMILIES["BERT"])))
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +53,14 @@ def cut(original: Subject, granularity: Any) -> tuple[Subject, Any]:
 
 @pytest.mark.parametrize(
     ("which", "granularity"),
-    [("encoder", ffn), ("encoder", layer), ("decoder", ffn), ("decoder", head), ("decoder", layer)],
+    [
+        ("encoder", ffn),
+        ("encoder", layer),
+        ("bare", ffn),
+        ("decoder", ffn),
+        ("decoder", head),
+        ("decoder", layer),
+    ],
 )
 def test_it_comes_nearer_or_stays_as_it_was(
     which: str, granularity: Any, request: pytest.FixtureRequest

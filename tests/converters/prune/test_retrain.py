@@ -64,6 +64,14 @@ def test_it_comes_nearer_and_the_second_run_reads_what_the_first_one_asked(
     assert all(torch.equal(before[n], t) for n, t in original.model.state_dict().items())
 
 
+def test_a_model_that_gives_a_vector_a_token_is_trained_by_their_means(tmp_path: Path) -> None:
+    bare = subject(resolve(write_family(tmp_path / "model", FAMILIES["BERT"])))
+    changed = shaken(bare)
+    lost = 1 - cosine(bare, changed)
+    retrain.retrain(changed, bare, TEXTS[:-20], 20, tmp_path / "work", follows=range(2))
+    assert 1 - cosine(bare, changed) < 0.7 * lost
+
+
 def test_zeros_stay_zero(original: Subject, tmp_path: Path) -> None:
     changed = original.holding(copy.deepcopy(original.model))
     seen = Evidence(changed.model, original.rows, False, original.batches(TEXTS[:8]))
