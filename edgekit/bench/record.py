@@ -51,7 +51,10 @@ class Plan(_Part):
 
 
 class Candidate(_Part):
-    """One artifact under test; ``context`` is a decoder's, ``forecast_bytes`` of ``forecast``."""
+    """One artifact under test; ``context`` is a decoder's, ``forecast_bytes`` of ``forecast``.
+
+    ``texts`` is how many texts one pass takes: a time is a pass's.
+    """
 
     id: str
     bundle: str
@@ -66,6 +69,7 @@ class Candidate(_Part):
     planned_memory: int | None
     forecast_bytes: int
     context: int | None = None
+    texts: int = 1
 
 
 class Setting(_Part):

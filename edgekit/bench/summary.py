@@ -162,7 +162,9 @@ def _pair(record: Record, first: str, second: str, series: SeriesName) -> dict[s
     if logs:
         low, high = interval(np.exp(np.mean(draws, axis=0)))
         row |= {"ratio": math.exp(sum(logs) / len(logs)), "low": low, "high": high}
-    return {**row, "sentence": _sentence(row, verdicts)}
+    texts = [record.candidate(name).texts for name in (second, first)]
+    more = f", for {texts[0]} texts against {texts[1]}" if texts[0] != texts[1] else ""
+    return {**row, "sentence": _sentence(row, verdicts) + more}
 
 
 def _cells(

@@ -148,6 +148,7 @@ def _facts(record: Record) -> str:
 def _legend(record: Record, letters: Mapping[str, str]) -> list[str]:
     return [
         f"{letters.get(c.id, '?')} = {c.id}: {c.runtime}, {c.scheme}, {c.delegate}, {size(c.bytes)}"
+        + (f", {c.texts} texts a pass" if c.texts > 1 else "")
         for c in record.candidates
     ]
 
@@ -246,6 +247,7 @@ def rows_of(record: Record) -> list[dict[str, Any]]:
             "kind": record.place_kind,
             "artifact": row["artifact"],
             "series": row["series"],
+            "texts": record.candidate(row["artifact"]).texts,
             "tokens": row["length"],
             "threads": row["threads"],
             **{name: row.get(name) for name in _FIGURES},

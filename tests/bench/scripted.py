@@ -24,8 +24,8 @@ QUIET = Request(quick=True, lengths=(8, 16), threads=(2,), cooldown_minutes=0)
 BLOCKS = 2 * 2 * (2 + 1)  # rounds x artifacts x (lengths + load)
 
 
-def signature(longest: int = 64) -> Signature:
-    one = Dim(name="batch", minimum=1, maximum=1)
+def signature(longest: int = 64, texts: int = 1) -> Signature:
+    one = Dim(name="batch", minimum=texts, maximum=texts)
     length = Dim(name="length", minimum=2, maximum=longest)
     width = Dim(name="width", minimum=8, maximum=8)
     return Signature(
@@ -36,9 +36,9 @@ def signature(longest: int = 64) -> Signature:
 
 def bundle(folder: Path, **changes: Any) -> Path:
     """A sealed bundle whose artifacts nothing but ``ScriptedPlace`` would run."""
-    longest = changes.pop("longest", 64)
+    longest, texts = changes.pop("longest", 64), changes.pop("texts", 1)
     changes.setdefault("limits", {"min_length": 2, "max_length": longest, "vocabulary": 100})
-    return small.bundle(folder, signature=signature(longest).model_dump(), **changes)
+    return small.bundle(folder, signature=signature(longest, texts).model_dump(), **changes)
 
 
 class ScriptedPlace:

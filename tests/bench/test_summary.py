@@ -12,6 +12,7 @@ import pytest
 from edgekit.bench import energy, experiment
 from edgekit.bench.record import Block, Gate, Times
 from edgekit.bench.schedule import Request
+from edgekit.cli import bench_view
 from edgekit.device.job import Job
 from tests.bench.scripted import COOL, QUIET, ScriptedPlace, bundle, measured
 
@@ -65,6 +66,17 @@ def test_the_same_bundle_twice_shows_no_difference(tmp_path: Path) -> None:
     (row,) = record.summary["comparison"]
     assert row["sentence"].startswith("small#2/model.onnx against small/model.onnx: no difference")
     assert len(place.files) == 1 + 2 * 2  # one model, inputs of each bundle
+
+
+def test_a_pass_of_several_texts_is_not_compared_in_silence(tmp_path: Path) -> None:
+    bundles = [bundle(tmp_path / "alone"), bundle(tmp_path / "together", texts=8)]
+    request = replace(QUIET, runtimes=("onnx",))
+    record = experiment.bench(
+        bundles, request, lambda runtimes: ScriptedPlace(), tmp_path / "r.json"
+    )
+    (row,) = record.summary["comparison"]
+    assert row["sentence"].endswith("), for 8 texts against 1")
+    assert {row["texts"] for row in bench_view.rows_of(record)} == {1, 8}
 
 
 def test_figures_are_of_valid_blocks_alone(tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def test_csv_and_markdown(edgekit: Program, tiny_bundle: Path) -> None:
     assert float(row["low"]) <= float(row["median"]) <= float(row["high"])
     assert "not a phone's speed" in row["conditions"]
     page = edgekit(*words, "--markdown", "-o", "m.json").stdout
-    assert "| artifact | series | tokens | threads | n | median |" in page
+    assert "| artifact | series | texts | tokens | threads | n | median |" in page
     assert "not a phone's speed" in page
 
 
@@ -145,6 +145,9 @@ def test_emulated_time_is_called_no_speed(
     assert read(tmp_path / "r.json").first_probe_ms is None
     compared = edgekit("compare", "r.json", "r.json", "--force")
     assert "emulated: not a speed" in compared.stdout
+    searched = edgekit("bench", tiny_bundle, *words, "--threads", "auto", "-o", "s.json")
+    assert searched.returncode == 64
+    assert "an emulated processor cannot say" in searched.stderr
 
 
 def test_a_length_over_the_limit_is_refused_by_name(edgekit: Program, tiny_bundle: Path) -> None:
@@ -170,7 +173,6 @@ def test_a_length_over_the_limit_is_refused_by_name(edgekit: Program, tiny_bundl
         (("--baseline", "none.json"), 66, "no such record: none.json"),
         (("--place", "host", "--serial", "x"), 64, "--serial names a phone"),
         (("--runtime", "tflite"), 64, "no tflite artifact"),
-        (("--place", "arm64", "--threads", "auto"), 64, "an emulated processor cannot say"),
         (("--place", "host", "-o", "no/r.json"), 73, "cannot write no/r.json"),
     ],
 )
