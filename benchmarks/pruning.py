@@ -2,9 +2,10 @@
 
     .venv/bin/python -m benchmarks.pruning PART [--steps N] [--measure]
 
-PART is ``ffn`` (half of the neurons, some steps of training, beside random ones), ``layers`` (three
-of six by block influence, beside all twenty choices), ``vocabulary`` (30,522 tokens to 8,000) or
-``decoder`` (the example decoder at half its width or depth, beside the same shape from scratch).
+PART is ``ffn`` (half of the neurons, some steps of training, beside random ones), ``speed`` (what
+that is worth in the ``.pte``), ``layers`` (three of six by block influence, beside all twenty
+choices), ``vocabulary`` (30,522 tokens to 8,000) or ``decoder`` (the example decoder at half its
+width or depth, beside the same shape from scratch).
 Several of them after each other: ``benchmarks.stacked``. Texts are sentences of the docstrings of
 numpy and scipy, the domain: a tenth, never scored with or trained on, measures; ``--source`` trains
 on other ones. Figures are printed as Markdown with their conditions; a goal that is missed says so.
@@ -16,20 +17,25 @@ import argparse
 import ast
 import importlib.util
 import itertools
+import os
 import re
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
+import edgekit
 from benchmarks.definitions import SOURCES, training_texts
 from benchmarks.embedding_quality import Quality
+from benchmarks.interleave import median, medians
 from edgekit.api.prune import prune
+from edgekit.runtime import open_artifact
 from edgekit_converters.distill.models import opened
 from edgekit_converters.prune import architecture, quality, surgeon
 from edgekit_converters.prune.evidence import Evidence
@@ -133,6 +139,33 @@ def ffn(folder: Path, asked: argparse.Namespace) -> None:
     goal(f"points of {best} over random in that", 100 * (like[best] - like["random"]), 2)
 
 
+def speed(folder: Path, asked: argparse.Namespace) -> None:
+    """Half of the neurons, whichever they are, in the fp32 ``.pte`` on one thread."""
+    half = prune(MODEL, out=folder / "half", method="magnitude", granularity="ffn", amount=0.5)
+    bundles = {
+        name: edgekit.export(model, out=folder / name, quantize="none", runtimes=["executorch"])
+        for name, model in (("all neurons", MODEL), ("half of them", half.path))
+    }
+    print("| tokens | all neurons, ms | half of them, ms | times as fast |\n|---|---|---|---|")
+    for tokens in (16, 64, 128):
+        calls = {name: _pass(bundle, tokens) for name, bundle in bundles.items()}
+        times = [median(found) for found in medians(calls, asked.seconds).values()]
+        cells = [f"{value:.2f}" for value in (*times, times[0] / times[1])]
+        print(f"| {tokens} | " + " | ".join(cells) + " |", flush=True)
+    print(f"\nmedians in turns, {asked.seconds:g} s a line, load {os.getloadavg()[0]:.1f}\n")
+    goal("times as fast at 128 tokens", times[0] / times[1], 1.35)
+
+
+def _pass(bundle: edgekit.Bundle, tokens: int) -> Callable[[], object]:
+    session = open_artifact(bundle.path, bundle.manifest, "executorch", threads=1)
+    ids = np.ones((1, tokens), dtype=np.int64)
+    inputs = {
+        spec.name: ids * (spec.name != "token_type_ids")
+        for spec in bundle.manifest.signature.inputs
+    }
+    return lambda: session.run(inputs)
+
+
 def layers(folder: Path, asked: argparse.Namespace) -> None:
     """Three of six layers, chosen by block influence, among all choices."""
     given, measured = texts(folder, asked)
@@ -232,6 +265,7 @@ def decoder(folder: Path, asked: argparse.Namespace) -> None:
 
 PARTS = {
     "ffn": ffn,
+    "speed": speed,
     "layers": layers,
     "vocabulary": vocabulary,
     "decoder": decoder,
@@ -250,6 +284,7 @@ def main() -> None:
         "--methods", default="obd,taylor,obs", help="of the ffn part, beside random"
     )
     parser.add_argument("--measure", action="store_true", help="time the exported artifact")
+    parser.add_argument("--seconds", type=float, default=30, help="of speed, for each length")
     asked = parser.parse_args()
     begin = time.monotonic()
     with tempfile.TemporaryDirectory() as scratch:
