@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,10 +12,14 @@ from edgekit.bundle.manifest import ArtifactInfo, Manifest
 from edgekit.runtime import Floats, Session, batches, open_artifact
 from edgekit.runtime.encode import Inputs
 
-# Outputs, and the seconds of the model alone; None where its time says nothing.
-Answers = tuple[list[Floats], float | None]
+# Outputs, and the seconds of the model alone for each; None where its time says nothing.
+Answers = tuple[list[Floats], list[float] | None]
 # An emulated processor starts anew for each batch.
 _TOGETHER = 256
+# Rows that are read before any is answered: a pass sends all weights through the caches, so that
+# reading a row after each would begin with cold ones. Outputs are held: where they are large, of a
+# whole vocabulary a token, rows are asked one by one.
+_ROWS, _HELD_BYTES = 16, 16 * 2**20
 
 
 class Engine(Protocol):
@@ -34,23 +39,32 @@ class Engine(Protocol):
 
 
 class SessionEngine:
-    """A session of this process: one row at a time, or as many as its artifact takes."""
+    """A session of this process: a pass for each row, or for as many as its artifact takes."""
 
     def __init__(self, session: Session, manifest: Manifest) -> None:
         """Wrap a loaded artifact."""
         self._session, self._signature = session, manifest.signature
         self._pad_id = manifest.tokenizer.filler
-        self.together = batches.at_a_time(manifest.signature)
+        self._batched = batches.size(manifest.signature) > 1
+        self.together = batches.at_a_time(manifest.signature) if self._batched else self._rows()
 
     def run(self, batch: Sequence[Inputs]) -> Answers:
-        """A forward pass for each, or for several of them."""
+        """A forward pass for each, or for several of them, whose time is shared out."""
+        if not self._batched:
+            return clocked(self._pass, batch)
         began = time.perf_counter()
         found = batches.answers(self._passes, batch, self._signature, self._pad_id)
-        return found, time.perf_counter() - began
+        return found, [(time.perf_counter() - began) / len(batch)] * len(batch)
+
+    def _rows(self) -> int:
+        most = 4 * math.prod(dim.maximum for dim in self._signature.outputs[0].dims)
+        return max(1, min(_ROWS, _HELD_BYTES // most))
 
     def _passes(self, given: Sequence[Inputs]) -> list[Floats]:
-        name = self._signature.outputs[0].name
-        return [self._session.run(one)[name] for one in given]
+        return [self._pass(one) for one in given]
+
+    def _pass(self, one: Inputs) -> Floats:
+        return self._session.run(one)[self._signature.outputs[0].name]
 
     def close(self) -> None:
         """Release the session."""
@@ -91,10 +105,13 @@ class EmulatedEngine:
 
 
 def clocked(answer: Callable[[Inputs], Floats], batch: Sequence[Inputs]) -> Answers:
-    """One answer after the other, and the seconds that they took."""
-    began = time.perf_counter()
-    found = [answer(one) for one in batch]
-    return found, time.perf_counter() - began
+    """One answer after the other, and the seconds that each took."""
+    found, seconds = [], []
+    for one in batch:
+        began = time.perf_counter()
+        found.append(answer(one))
+        seconds.append(time.perf_counter() - began)
+    return found, seconds
 
 
 def of_artifact(folder: Path, manifest: Manifest, runtime: str, threads: int = 0) -> SessionEngine:

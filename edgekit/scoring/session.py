@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, repeat
 from queue import SimpleQueue
 from typing import NoReturn, cast
 
@@ -26,8 +26,8 @@ from edgekit.tasks import Context, task
 
 Ask = Callable[[Row, Asked], Scoring]
 TOO_LONG = "too long"
-# Rows for each engine that wait for an earlier one at the most.
-_WINDOW = 16
+# Batches for each engine that wait for an earlier one at the most.
+_WINDOW = 4
 
 
 @dataclass
@@ -112,32 +112,27 @@ def score(
 
 
 def _one_engine(engine: Engine, rows: Iterator[_Row]) -> Iterator[Entry]:
-    while batch := list(islice(rows, engine.together)):
-        for row in batch:
-            row.begin()
-        while waiting := [row for row in batch if row.inputs is not None]:
-            outputs, seconds = engine.run([row.wanted for row in waiting])
-            each = math.nan if seconds is None else seconds / len(waiting)
-            for row, output in zip(waiting, outputs, strict=True):
-                row.send(output, each)
-        yield from (row.ended for row in batch)
+    for batch in _batches(rows, engine.together):
+        while batch.waiting:
+            batch.take(engine.run(batch.wanted))
+        yield from batch.ended
 
 
 def _several(engines: Sequence[Engine], rows: Iterator[_Row]) -> Iterator[Entry]:
     """Texts are read and answers judged here, one at a time; only the engines work at once."""
+    batches = _batches(rows, engines[0].together)
     with ThreadPoolExecutor(len(engines)) as pool:
         asking = _Asking(engines, pool)
-        window: deque[_Row] = deque()
+        window: deque[_Batch] = deque()
         try:
             while True:
                 while asking.has_room and len(window) < _WINDOW * len(engines):
-                    if (row := next(rows, None)) is None:
+                    if (batch := next(batches, None)) is None:
                         break
-                    row.begin()
-                    window.append(row)
-                    asking.ask(row)
-                while window and window[0].entry is not None:
-                    yield window.popleft().ended
+                    window.append(batch)
+                    asking.ask(batch)
+                while window and not window[0].waiting:
+                    yield from window.popleft().ended
                 if not window:
                     return
                 asking.take()
@@ -145,41 +140,76 @@ def _several(engines: Sequence[Engine], rows: Iterator[_Row]) -> Iterator[Entry]
             asking.stop()
 
 
+class _Batch:
+    """Rows that are read together and asked one after the other by the same engine."""
+
+    def __init__(self, rows: list[_Row]) -> None:
+        self._rows = rows
+        for row in rows:
+            row.begin()
+
+    @property
+    def waiting(self) -> list[_Row]:
+        """Those that ask something."""
+        return [row for row in self._rows if row.inputs is not None]
+
+    @property
+    def wanted(self) -> list[Inputs]:
+        """What they ask now."""
+        return [row.wanted for row in self.waiting]
+
+    @property
+    def ended(self) -> list[Entry]:
+        """How each ended."""
+        return [row.ended for row in self._rows]
+
+    def take(self, answers: Answers) -> None:
+        """Judge what came, or ask on."""
+        outputs, seconds = answers
+        times = repeat(math.nan, len(outputs)) if seconds is None else seconds
+        for row, output, each in zip(self.waiting, outputs, times, strict=True):
+            row.send(output, each)
+
+
+def _batches(rows: Iterator[_Row], size: int) -> Iterator[_Batch]:
+    while some := list(islice(rows, size)):
+        yield _Batch(some)
+
+
 class _Asking:
-    """Rows that wait for an engine, or for its answer."""
+    """Batches that wait for an engine, or for its answers."""
 
     def __init__(self, engines: Sequence[Engine], pool: ThreadPoolExecutor) -> None:
         self._pool, self._count = pool, len(engines)
         self._idle: SimpleQueue[Engine] = SimpleQueue()
         for engine in engines:
             self._idle.put(engine)
-        self._running: dict[Future[Answers], _Row] = {}
+        self._running: dict[Future[Answers], _Batch] = {}
 
     @property
     def has_room(self) -> bool:
-        """Some rows wait for an engine, so that no engine waits for a row."""
+        """Some wait for an engine, so that no engine waits."""
         return len(self._running) < 2 * self._count
 
-    def ask(self, row: _Row) -> None:
-        if row.inputs is not None:
-            self._running[self._pool.submit(self._run, row.wanted)] = row
+    def ask(self, batch: _Batch) -> None:
+        if batch.waiting:
+            self._running[self._pool.submit(self._run, batch.wanted)] = batch
 
     def take(self) -> None:
-        """Wait for an answer, and ask what follows from it."""
+        """Wait for answers, and ask what follows from them."""
         for done in wait(self._running, return_when=FIRST_COMPLETED).done:
-            row = self._running.pop(done)
-            outputs, seconds = done.result()
-            row.send(outputs[0], math.nan if seconds is None else seconds)
-            self.ask(row)
+            batch = self._running.pop(done)
+            batch.take(done.result())
+            self.ask(batch)
 
     def stop(self) -> None:
         for future in self._running:
             future.cancel()
 
-    def _run(self, inputs: Inputs) -> Answers:
+    def _run(self, wanted: list[Inputs]) -> Answers:
         engine = self._idle.get()
         try:
-            return engine.run([inputs])
+            return engine.run(wanted)
         finally:
             self._idle.put(engine)
 

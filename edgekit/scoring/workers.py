@@ -7,6 +7,7 @@ of threads among all of them. Only tensors travel, and a process that crashes is
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -25,6 +26,7 @@ from edgekit.runtime.encode import Inputs
 from edgekit.scoring import engines
 from edgekit.scoring.engines import Answers
 
+Message = tuple[dict[str, Any], list[dict[str, NDArray[Any]]]]
 # Rows for each worker at the least: starting one costs about what some dozen rows do.
 _LEAST_ROWS = 64
 # What a process takes besides the artifact, and how often it may hold the weights.
@@ -32,9 +34,7 @@ _OWN_BYTES, _COPIES = 150 * 2**20, 2
 
 
 class WorkerEngine:
-    """The parent's side: one row at a time, its time taken where it was answered."""
-
-    together = 1
+    """The parent's side: rows go there together, their times are taken where they are answered."""
 
     def __init__(self, folder: Path, runtime: str) -> None:
         """Start the process and wait until it has loaded the artifact.
@@ -59,6 +59,7 @@ class WorkerEngine:
             self.close()
             kind = Unavailable if loaded["kind"] == Unavailable.code else InternalError
             raise kind(loaded["error"], hint=loaded["hint"])
+        self.together: int = loaded["together"]
 
     def run(self, batch: Sequence[Inputs]) -> Answers:
         """One forward pass for each.
@@ -66,18 +67,14 @@ class WorkerEngine:
         Raises:
             InternalError: the process crashed, or the runtime failed.
         """
-        outputs, seconds = [], 0.0
-        for one in batch:
-            try:
-                _send(self._pipe("stdin"), {}, one)
-            except BrokenPipeError:
-                raise self._crashed() from None
-            facts, tensors = self._received()
-            if "error" in facts:
-                raise InternalError(f"{self._name}: {facts['error']}")
-            outputs.append(tensors["output"])
-            seconds += facts["seconds"]
-        return outputs, seconds
+        try:
+            _send(self._pipe("stdin"), {}, batch)
+        except BrokenPipeError:
+            raise self._crashed() from None
+        facts, rows = self._received()
+        if "error" in facts:
+            raise InternalError(f"{self._name}: {facts['error']}")
+        return [row["output"] for row in rows], facts["seconds"]
 
     def close(self) -> None:
         """End the process."""
@@ -93,7 +90,7 @@ class WorkerEngine:
             self._process.wait()
         self._said.close()
 
-    def _received(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    def _received(self) -> Message:
         found = _receive(self._pipe("stdout"))
         if found is None:
             raise self._crashed()
@@ -138,30 +135,38 @@ def _free_memory() -> int:
     return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
-def _send(pipe: IO[bytes], facts: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> None:
-    """A line that says what follows, and the tensors' bytes."""
-    shapes = [[name, str(tensor.dtype), tensor.shape] for name, tensor in tensors.items()]
+def _send(
+    pipe: IO[bytes], facts: Mapping[str, Any], rows: Sequence[Mapping[str, NDArray[Any]]] = ()
+) -> None:
+    """A line that says what follows, and the bytes of each row's tensors.
+
+    All of a message is read before anything is answered: two that write would wait for each other.
+    """
+    shapes = [[(name, str(one.dtype), one.shape) for name, one in row.items()] for row in rows]
     parts = [json.dumps([dict(facts), shapes]).encode() + b"\n"]
-    parts += [np.ascontiguousarray(tensor).tobytes() for tensor in tensors.values()]
+    parts += [np.ascontiguousarray(one).tobytes() for row in rows for one in row.values()]
     pipe.write(b"".join(parts))
     pipe.flush()
 
 
-def _receive(pipe: IO[bytes]) -> tuple[dict[str, Any], dict[str, NDArray[Any]]] | None:
+def _receive(pipe: IO[bytes]) -> Message | None:
     """What ``_send`` sent; None where the other side has ended."""
     line = pipe.readline()
     if not line.endswith(b"\n"):
         return None
     facts, shapes = json.loads(line)
-    tensors = {}
-    for name, dtype, shape in shapes:
-        kind = np.dtype(dtype)
-        size = int(np.prod(shape)) * kind.itemsize
-        data = pipe.read(size)
-        if len(data) < size:
-            return None
-        tensors[name] = np.frombuffer(data, kind).reshape(shape)
-    return facts, tensors
+    rows = []
+    for row in shapes:
+        tensors = {}
+        for name, dtype, shape in row:
+            kind = np.dtype(dtype)
+            size = math.prod(shape) * kind.itemsize
+            data = pipe.read(size)
+            if len(data) < size:
+                return None
+            tensors[name] = np.frombuffer(data, kind).reshape(shape)
+        rows.append(tensors)
+    return facts, rows
 
 
 def _work(folder: Path, runtime: str) -> None:
@@ -175,17 +180,17 @@ def _work(folder: Path, runtime: str) -> None:
     try:
         engine = engines.of_artifact(folder, load_manifest(folder), runtime, threads=1)
     except EdgekitError as error:
-        _send(made, {"error": error.message, "hint": error.hint, "kind": error.code}, {})
+        _send(made, {"error": error.message, "hint": error.hint, "kind": error.code})
         return
-    _send(made, {}, {})
+    _send(made, {"together": engine.together})
     while (asked := _receive(given)) is not None:
         try:
-            outputs, seconds = engine.run([asked[1]])
+            outputs, seconds = engine.run(asked[1])
         except Exception as error:
             # Runtimes fail in many ways; the parent names the artifact.
-            _send(made, {"error": f"{type(error).__name__}: {error}"[:500]}, {})
+            _send(made, {"error": f"{type(error).__name__}: {error}"[:500]})
             continue
-        _send(made, {"seconds": seconds}, {"output": outputs[0]})
+        _send(made, {"seconds": seconds}, [{"output": output} for output in outputs])
 
 
 if __name__ == "__main__":

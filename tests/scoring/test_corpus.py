@@ -216,7 +216,7 @@ def test_an_output_that_is_no_number_ends_it(home: Path, finder: Contestant) -> 
         together = 1
 
         def run(self, batch: Any) -> Any:
-            return [np.full((1, 2, 4), np.nan, np.float32)] * len(batch), 0.0
+            return [np.full((1, 2, 4), np.nan, np.float32)] * len(batch), None
 
         def close(self) -> None:
             pass

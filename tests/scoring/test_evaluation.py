@@ -221,16 +221,37 @@ def test_a_stopped_run_goes_on_from_where_it_was(
         return replace(classifier, open=engine, open_worker=None)
 
     with pytest.raises(KeyboardInterrupt):
-        scoring.evaluate([stopping(10)], labelled, Options(), work=tmp_path)
+        scoring.evaluate([stopping(20)], labelled, Options(), work=tmp_path)
+    kept = engines[0].together  # what came in whole batches
+    assert 0 < kept < 20
     with (tmp_path / "0.jsonl").open("a") as file:
-        file.write('[11, 0, 1.0, "", [0.0')  # as a kill leaves it
+        file.write(f'[{kept + 1}, 0, 1.0, "", [0.0')  # as a kill leaves it
     again = scoring.evaluate([stopping(99)], labelled, Options(), work=tmp_path)
-    assert engines[1].asked == len(SENTENCES) - 10
+    assert engines[1].asked == len(SENTENCES) - kept
     assert np.array_equal(again.standings[0].kept.marks, whole.standings[0].kept.marks)
     assert again.standings[0].seconds is None  # no time of a whole pass
     other = replace(stopping(99), identity="another")
     scoring.evaluate([other], labelled, Options(), work=tmp_path)
     assert engines[2].asked == len(SENTENCES)
+
+
+def test_rows_with_large_answers_are_asked_one_by_one(bundle: Path) -> None:
+    from edgekit.bundle.read import load_manifest
+    from edgekit.runtime import open_artifact
+    from edgekit.scoring.engines import SessionEngine
+
+    manifest = load_manifest(bundle)
+    (output,) = manifest.signature.outputs
+    session = open_artifact(bundle, manifest, "onnx")
+    found = {}
+    for width in (3, 30_000, 3_000_000, 30_000_000):
+        last = output.dims[-1].model_copy(update={"minimum": width, "maximum": width})
+        wide = output.model_copy(update={"dims": (*output.dims[:-1], last)})
+        signature = manifest.signature.model_copy(update={"outputs": (wide,)})
+        changed = manifest.model_copy(update={"signature": signature})
+        found[width] = SessionEngine(session, changed).together
+    session.close()
+    assert found == {3: 16, 30_000: 16, 3_000_000: 1, 30_000_000: 1}
 
 
 def test_a_baseline_is_the_first_column_row_by_row(
@@ -336,7 +357,7 @@ class Constant:
     together = 1
 
     def run(self, batch: Sequence[Inputs]) -> Any:
-        return [np.array([[0.1, 0.5, 0.2]], dtype=np.float32) for _ in batch], 0.0
+        return [np.array([[0.1, 0.5, 0.2]], dtype=np.float32) for _ in batch], None
 
     def close(self) -> None:
         pass

@@ -125,7 +125,20 @@ def test_its_time_is_the_models_alone(bundle: Path, classifier: Contestant) -> N
         here.close()
         assert np.allclose(outputs[0], same[0], atol=1e-6)
         assert seconds is not None
-        assert 0 < seconds < 10
+        assert len(outputs) == len(seconds) == 20
+        assert all(0 < each < 1 for each in seconds)
+    finally:
+        engine.close()
+
+
+def test_more_goes_there_and_back_than_a_pipe_holds(bundle: Path, classifier: Contestant) -> None:
+    engine = WorkerEngine(bundle, "onnx")
+    try:
+        asked = [classifier.encoder.encode(" ".join(SENTENCES[:9]))] * 3000
+        assert sum(tensor.nbytes for one in asked for tensor in one.values()) > 2**20
+        outputs, _ = engine.run(asked)
+        assert len(outputs) == 3000
+        assert all(np.array_equal(outputs[0], one) for one in outputs)
     finally:
         engine.close()
 
