@@ -39,23 +39,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", action="append", help="a family; all unless given")
     asked = parser.parse_args()
-    print("| family | without | parameters | .pte KB | .onnx KB | furthest from PyTorch |")
-    print("|---|---|---|---|---|---|")
+    print(f"| family | whole | {' | '.join(UNITS)} | furthest from PyTorch |")
+    print("|---" * (len(UNITS) + 3) + "|")
     refused = []
     for name in asked.only or (*ENCODERS, *WRITERS):
         with tempfile.TemporaryDirectory() as home:
             model, texts = _model(name, Path(home))
-            _row(name, "", model, Path(home), texts)
+            sizes, far = _exported(name, model, Path(home) / "whole", texts)
+            cells = [sizes]
             for unit in UNITS:
                 try:
                     small = _pruned(model, unit, Path(home) / unit, texts)
                 except EdgekitError as error:
                     refused.append(f"- {name}, {unit} ({error.exit_status}): {error.message}")
+                    cells.append("refused")
                     continue
-                _row(name, unit, small, Path(home), texts)
-    print("\nRefused:\n" if refused else "", *refused, sep="\n")
-    versions = (f"{one.__name__} {one.__version__}" for one in (transformers,))
-    print(f"\n{', '.join(versions)}; KB are thousands of bytes")
+                sizes, most = _exported(name, small, Path(home) / f"{unit}-bundle", texts)
+                cells.append(sizes)
+                far = max(far, most)
+        print(f"| {name} | {' | '.join(cells)} | {far:.0e} |", flush=True)
+    print("\n.pte / .onnx, thousands of bytes. Refused:\n", *refused, sep="\n")
+    print(f"\ntransformers {transformers.__version__}")
 
 
 def _model(name: str, home: Path) -> tuple[Path, Path]:
@@ -83,30 +87,23 @@ def _pruned(model: Path, unit: str, out: Path, texts: Path) -> Path:
     return made.path
 
 
-def _row(name: str, unit: str, model: Path, home: Path, texts: Path) -> None:
-    """Load it, export it, print a line."""
+def _exported(name: str, model: Path, out: Path, texts: Path) -> tuple[str, float]:
+    """Load it with transformers, export it: both sizes, and the furthest of both artifacts."""
     with quiet():
         config = transformers.AutoConfig.from_pretrained(model)
         kind = getattr(transformers, config.architectures[0])
-        loaded, found = kind.from_pretrained(model, output_loading_info=True)
-    lost = [key for key in ("missing_keys", "unexpected_keys", "mismatched_keys") if found[key]]
-    assert not lost, (name, unit, lost, found)
+        _, found = kind.from_pretrained(model, output_loading_info=True)
+    lost = {key: names for key, names in found.items() if key.endswith("_keys") and names}
+    assert not lost, (name, out.name, lost)
     options: dict[str, Any] = {"task": "feature-extraction"}
     if name in WRITERS:
         options = {"max_context": CONTEXT}
     bundle = edgekit.export(
-        model,
-        out=home / f"{unit or 'whole'}-bundle",
-        quantize="none",
-        runtimes=RUNTIMES,
-        samples=texts,
-        **options,
+        model, out=out, quantize="none", runtimes=RUNTIMES, samples=texts, **options
     )
-    manifest = bundle.manifest
-    sizes = {made.runtime: f"{made.bytes / 1e3:,.0f}" for made in manifest.artifacts}
-    far = max(_far(hop) for hop in manifest.quality if hop.hop in RUNTIMES)
-    cells = (name, unit, f"{loaded.num_parameters():,}", *(sizes[one] for one in RUNTIMES))
-    print(f"| {' | '.join(cells)} | {far:.0e} |", flush=True)
+    sizes = {made.runtime: f"{made.bytes / 1e3:,.0f}" for made in bundle.manifest.artifacts}
+    far = max(_far(hop) for hop in bundle.manifest.quality if hop.hop in RUNTIMES)
+    return " / ".join(sizes[one] for one in RUNTIMES), far
 
 
 def _far(hop: HopQuality) -> float:

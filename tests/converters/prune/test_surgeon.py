@@ -152,6 +152,22 @@ def test_nothing_left_and_nothing_removed_are_refused(granularity: str, count: i
         cut(of, granularity, 0.01)
 
 
+@pytest.mark.parametrize(("table", "hint"), [(32, "another width"), (64, "other units")])
+def test_a_projection_neither_comes_nor_goes(table: int, hint: str) -> None:
+    import transformers
+
+    sizes = {"hidden_size": 64, "num_attention_heads": 2, "num_hidden_layers": 2}
+    more = {"vocab_size": 50, "intermediate_size": 64, "embedding_size": table}
+    of = transformers.AutoModel.from_config(transformers.ElectraConfig(**sizes, **more))
+    with pytest.raises(
+        SpecError, match=f"leaves a width of 32, and the token table has {table}"
+    ) as e:
+        cut(of, "hidden")
+    assert hint in e.value.hint
+    kept = transformers.ElectraConfig(**sizes, **{**more, "embedding_size": 16})
+    assert cut(transformers.AutoModel.from_config(kept), "hidden").sizes["hidden_size"] == 32
+
+
 def test_widths_stay_multiples_that_kernels_take() -> None:
     assert plan.kept(1536, 0.5, "neurons", 32) == 768
     assert plan.kept(1536, 0.45, "neurons", 32) == 832
