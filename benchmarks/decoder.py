@@ -188,7 +188,8 @@ def _print(
 
 def _print_forecast(folder: Path, found: Found, prompts: Sequence[int], tokens: int) -> None:
     facts, size = decoder_model.read(folder), (folder / "model.pte").stat().st_size
-    forecast = of_sizes("executorch", size, facts.planned, facts.cache).total / 1e6
+    weights = size + facts.shared
+    forecast = of_sizes("executorch", weights, facts.planned, facts.cache).total / 1e6
     measured = _megabytes([a for prompt in prompts for a in found[RUNNER, prompt]])
     print(
         f"\nForecast of the runner's peak with a full context: {forecast:.0f} MB, "

@@ -43,6 +43,7 @@ class Facts:
         layers: of the model.
         context: the most tokens in all.
         planned: bytes of memory that the program plans, the cache included.
+        shared: bytes that the file holds once for two.
         cache: bytes of keys and values of a full context.
         seconds: wall seconds of each step.
         processor_seconds: the same, of the processor.
@@ -51,6 +52,7 @@ class Facts:
     layers: int
     context: int
     planned: int
+    shared: int
     cache: int
     seconds: dict[str, float]
     processor_seconds: dict[str, float]
@@ -177,8 +179,15 @@ def _make(folder: Path, layers: int, context: int, calibrators: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "signature.json").write_text(edge.signature.model_dump_json())
     (folder / "model.pte").write_bytes(artifact.data)
-    planned = artifact.planned_memory or 0
-    facts = Facts(layers, context, planned, decoder.cache_bytes, steps.wall, steps.processor)
+    facts = Facts(
+        layers,
+        context,
+        artifact.planned_memory or 0,
+        artifact.shared_bytes,
+        decoder.cache_bytes,
+        steps.wall,
+        steps.processor,
+    )
     (folder / FACTS).write_text(json.dumps(asdict(facts)))
 
 

@@ -177,6 +177,7 @@ def artifact(
         operators=lowered.operators,
         backends=lowered.backends,
         planned_memory=lowered.planned_memory,
+        shared_bytes=lowered.shared_bytes or None,
         delegation=lowered.delegation,
     )
 

@@ -17,7 +17,8 @@ class Forecast:
 
     Attributes:
         program: the runner and its libraries.
-        weights: the artifact's; XNNPACK has its own copy and gives the file's pages back.
+        weights: the artifact's; XNNPACK has its own copy and gives the file's pages back, but for
+            those that something else reads as well: they count twice.
         planned: what the program plans ahead, a decoder's cache included.
         cache: keys and values that the runner keeps.
         workspace: what the delegated parts of a decoder need between their inputs and outputs,
@@ -44,7 +45,8 @@ def forecast(manifest: Manifest, artifact: ArtifactInfo) -> Forecast:
         artifact: which of its artifacts.
     """
     full = None if manifest.generation is None else manifest.generation.cache.bytes
-    return of_sizes(artifact.runtime, artifact.bytes, artifact.planned_memory, full)
+    weights = artifact.bytes + (artifact.shared_bytes or 0)
+    return of_sizes(artifact.runtime, weights, artifact.planned_memory, full)
 
 
 def of_sizes(runtime: str, weights: int, planned: int | None, full: int | None) -> Forecast:
@@ -52,7 +54,7 @@ def of_sizes(runtime: str, weights: int, planned: int | None, full: int | None) 
 
     Args:
         runtime: of the runner.
-        weights: bytes of the artifact.
+        weights: bytes of the artifact, what it holds once for two counted twice.
         planned: bytes that the program plans; None where it allocates as it goes.
         full: bytes of a decoder's full cache; None for an encoder.
     """

@@ -95,7 +95,9 @@ class ArtifactInfo(_Part):
 
     ``fp32_bytes`` is the size of the same graph's weights in fp32, the base of every percentage.
     ``planned_memory`` is the bytes of activation arena planned ahead (None: the runtime allocates
-    as it goes). ``signature`` is its own where artifacts differ; ask ``Manifest.signature_of``.
+    as it goes). ``shared_bytes`` are those that two parts of the file use and that it holds once: a
+    delegate has a copy of its own in memory. ``signature`` is its own where artifacts differ; ask
+    ``Manifest.signature_of``.
     """
 
     runtime: str
@@ -109,6 +111,7 @@ class ArtifactInfo(_Part):
     operators: tuple[str, ...]
     backends: tuple[str, ...]
     planned_memory: int | None = None
+    shared_bytes: int | None = _absent()
     delegation: Delegation | None = None
     signature: Signature | None = _absent()
 

@@ -137,3 +137,5 @@ def test_memory_that_a_decoder_should_take(tmp_path: Path) -> None:
     assert (pte.planned, pte.cache, pte.workspace) == (1000, 0, 2 * 360)
     assert (onnx.planned, onnx.cache, onnx.workspace) == (0, 640, 0)
     assert pte.total == pte.program + 300 + 1000 + 720
+    twice = manifest.artifacts[0].model_copy(update={"shared_bytes": 40})
+    assert forecast(manifest, twice).total == pte.total + 40

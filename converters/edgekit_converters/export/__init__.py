@@ -23,6 +23,7 @@ class Lowered:
         operators: names that the runtime must have.
         backends: delegates or execution providers that it names.
         planned_memory: bytes of activation arena; None where the runtime allocates as it goes.
+        shared_bytes: of what two parts of the file use and that it holds once.
         delegation: how much a delegate took; None where there is none to ask.
         graph: the graph as handed to the lowering, runnable in eager mode, for the ladder; None
             when the artifact's own graph was quantized instead.
@@ -38,6 +39,7 @@ class Lowered:
     operators: tuple[str, ...]
     backends: tuple[str, ...]
     planned_memory: int | None = None
+    shared_bytes: int = 0
     delegation: Delegation | None = None
     graph: GraphModule | None = None
     notes: tuple[str, ...] = ()

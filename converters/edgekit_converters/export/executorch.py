@@ -49,15 +49,18 @@ def lower(
     taken = delegation.report(edge.exported_program(), refused, delegate)
     program = edge.to_executorch(ExecutorchBackendConfig(extract_delegate_segments=True))
     plan = program.executorch_program.execution_plan[0]
+    written = bytes(program.buffer)
+    data = sharing.share(written)
     return Lowered(
         runtime=RUNTIME,
         file=FILE,
-        data=sharing.share(bytes(program.buffer)),
+        data=data,
         delegate=delegate,
         methods=("forward",),
         operators=tuple(sorted(_operator_name(op) for op in plan.operators)),
         backends=tuple(sorted({found.id for found in plan.delegates})),
         planned_memory=sum(plan.non_const_buffer_sizes),
+        shared_bytes=len(written) - len(data),
         delegation=taken,
         graph=ready.module(),
     )

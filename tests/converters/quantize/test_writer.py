@@ -113,7 +113,7 @@ def test_a_table_that_is_the_head_is_in_the_file_once(tmp_path: Path) -> None:
     other = replace(grid, values=grid.values.clone())
     other.values[0, 0] ^= 1
     table = packed(grid.values, 4).numpy().tobytes()
-    sizes = []
+    sizes, shared = [], []
     for head in (grid, other):
         graph = captured(Tied(grid.dequantized(), head.dequantized()), 200, 200)
         with quiet():
@@ -125,8 +125,11 @@ def test_a_table_that_is_the_head_is_in_the_file_once(tmp_path: Path) -> None:
         assert float(torch.nn.functional.cosine_similarity(found, wanted).min()) >= 0.999
         assert lowered.data.count(table) == 1
         sizes.append(len(lowered.data))
+        shared.append(lowered.shared_bytes)
     # What is added is the order in which the head reads its channels.
     assert sizes[1] - sizes[0] > len(table) - 1024
+    assert shared[0] >= len(table)
+    assert shared[1] == 0
 
 
 @pytest.mark.parametrize("data", [b"", b"ET12" * 40, bytes(200)])
