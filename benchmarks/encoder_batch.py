@@ -53,7 +53,7 @@ def main() -> None:
                 candidates.bundle(options.folder, options.scheme, options.model, texts)
                 for texts in (1, options.texts)
             )
-        texts = batches.size(together.manifest.signature)
+        texts = together.manifest.signature.texts
         opened = {
             name: (bundle, session)
             for name, bundle, runtime in _pairs(alone, together)

@@ -14,7 +14,6 @@ from edgekit.bundle.manifest import Manifest
 from edgekit.bundle.read import check_files, load_manifest
 from edgekit.device.job import Runtime
 from edgekit.errors import BundleCorrupt, SpecError
-from edgekit.runtime import batches
 
 _LONGEST_NAME = 40
 
@@ -96,6 +95,6 @@ def _entry(
         planned_memory=info.planned_memory,
         forecast_bytes=forecast(manifest, info).total,
         context=manifest.generation.context if manifest.generation else None,
-        texts=batches.size(manifest.signature),
+        texts=manifest.signature.texts,
     )
     return Entry(candidate, folder / info.file, manifest, goldens)

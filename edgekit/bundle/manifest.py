@@ -48,6 +48,11 @@ class Signature(_Part):
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
 
+    @property
+    def texts(self) -> int:
+        """How many texts one pass takes; 1 for an artifact without a batch."""
+        return self.inputs[0].dims[0].maximum
+
 
 class BaseModelRef(_Part):
     """The model that the bundle was made from."""

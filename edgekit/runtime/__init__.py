@@ -89,6 +89,6 @@ def open_artifact(
 def _taking_one(session: Session, manifest: Manifest) -> Session:
     from edgekit.runtime import batches
 
-    if batches.size(manifest.signature) == 1:
+    if manifest.signature.texts == 1:
         return session
     return batches.FilledSession(session, manifest.signature, manifest.tokenizer.filler)

@@ -21,18 +21,13 @@ Answer = Callable[[Sequence[Inputs]], Sequence[Floats]]
 _PASSES = 8
 
 
-def size(signature: Signature) -> int:
-    """How many texts one pass takes; 1 for an artifact without a batch."""
-    return signature.inputs[0].dims[0].maximum
-
-
 def at_a_time(signature: Signature) -> int:
     """How many texts are best given to ``answers`` at a time; 1 for an artifact without a batch."""
-    return 1 if size(signature) == 1 else _PASSES * size(signature)
+    return 1 if signature.texts == 1 else _PASSES * signature.texts
 
 
 def stacked(samples: Sequence[Inputs], signature: Signature, pad_id: int = 0) -> Inputs:
-    """One to ``size`` samples as the inputs of one pass, ``(size, longest)``.
+    """One to ``signature.texts`` samples as the inputs of one pass, ``(texts, longest)``.
 
     Places without a text repeat the first one: its answer is computed and not looked at.
 
@@ -41,7 +36,7 @@ def stacked(samples: Sequence[Inputs], signature: Signature, pad_id: int = 0) ->
         signature: of the artifact.
         pad_id: fills up shorter texts.
     """
-    filled = [*samples, *[samples[0]] * (size(signature) - len(samples))]
+    filled = [*samples, *[samples[0]] * (signature.texts - len(samples))]
     longest = max(sample["input_ids"].shape[1] for sample in filled)
     made: Inputs = {}
     for spec in signature.inputs:
@@ -77,7 +72,7 @@ def answers(
     Returns:
         One output ``(1, ...)`` a sample, in the samples' order, without what padding added.
     """
-    together = size(signature)
+    together = signature.texts
     if together == 1:
         return list(answer(samples))
     order = list(range(len(samples)))

@@ -10,7 +10,6 @@ from typing import Any
 
 from edgekit.bundle.manifest import ArtifactInfo, Manifest
 from edgekit.errors import SpecError
-from edgekit.runtime import batches
 from edgekit.runtime.encode import Encoder
 from edgekit.scoring import engines
 from edgekit.scoring.engines import EmulatedEngine, Engine
@@ -152,9 +151,7 @@ def _asked(folder: Path, manifest: Manifest, runtime: str, serial: str | None) -
             runtime,
             partial(engines.of_artifact, folder, manifest, runtime),
             # A worker is asked row by row, which an artifact for several at once is not made for.
-            partial(WorkerEngine, folder, runtime)
-            if batches.size(manifest.signature) == 1
-            else None,
+            partial(WorkerEngine, folder, runtime) if manifest.signature.texts == 1 else None,
         )
         for a in artifacts
     ]

@@ -45,7 +45,7 @@ class SessionEngine:
         """Wrap a loaded artifact."""
         self._session, self._signature = session, manifest.signature
         self._pad_id = manifest.tokenizer.filler
-        self._batched = batches.size(manifest.signature) > 1
+        self._batched = manifest.signature.texts > 1
         self.together = batches.at_a_time(manifest.signature) if self._batched else self._rows()
 
     def run(self, batch: Sequence[Inputs]) -> Answers:

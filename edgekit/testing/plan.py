@@ -14,7 +14,6 @@ from edgekit.bundle.goldens import Golden
 from edgekit.bundle.manifest import ArtifactInfo, Manifest
 from edgekit.bundle.read import check_files, load_manifest
 from edgekit.errors import TextRefused
-from edgekit.runtime import batches
 from edgekit.runtime.encode import Encoder
 from edgekit.testing import labelled
 from edgekit.testing.labelled import Example
@@ -69,7 +68,7 @@ def prepare(folder: Path, runtimes: Sequence[str] | None = None, data: Path | No
     refuse_incomplete(manifest, samples, artifacts)
     encoder = Encoder(folder, manifest)
     examples = labelled.read(data, manifest) if data is not None else []
-    sizes, together = [], batches.size(manifest.signature)
+    sizes, together = [], manifest.signature.texts
     for example in examples:
         try:
             # In company each may be padded to the longest: no pass takes more than this.

@@ -16,7 +16,6 @@ from edgekit.android import project
 from edgekit.bundle import goldens
 from edgekit.bundle.manifest import Dim, Signature, TensorSpec
 from edgekit.errors import ParityFailed, SpecError, TextRefused, Unsupported
-from edgekit.runtime import batches
 from edgekit.runtime.encode import MASK
 from edgekit.tasks import Context
 from edgekit.verify import verify
@@ -74,7 +73,7 @@ def test_what_the_bundle_says(batched: Path) -> None:
         "token_type_ids",
         MASK,
     ]
-    assert batches.size(manifest.signature) == 3
+    assert manifest.signature.texts == 3
     assert [hop.hop for hop in manifest.quality] == ["exported", "rewritten", "batched", "onnx"]
     assert all(hop.worst_cosine >= 0.99999 for hop in manifest.quality)
     assert manifest.provenance[-1]["config"]["batch"] == 3

@@ -89,7 +89,7 @@ def test_a_stopped_run_goes_on_with_another_number_of_workers(
     # Complete lines in order, as far as the answers had come.
     before = [entry.row for entry in journal.entries(stopped / "0.jsonl")]
     assert before == list(range(1, len(before) + 1))
-    assert 20 <= len(before) < 90
+    assert 10 <= len(before) < 90  # all but what the window held
     again = scoring.evaluate([classifier], data, Options(workers=1), work=stopped)
     assert np.array_equal(
         again.standings[0].kept.marks, whole.standings[0].kept.marks, equal_nan=True

@@ -59,7 +59,7 @@ class Ladder:
         if self.batch is None:
             return self.inputs[index]
         count = len(self.inputs)
-        company = [self.inputs[(index + i) % count] for i in range(batches.size(self.batch))]
+        company = [self.inputs[(index + i) % count] for i in range(self.batch.texts)]
         return batches.stacked(company[:count], self.batch, self.pad_id)
 
     def graph(self, hop: str, module: nn.Module, floor: Tolerance, *, few: bool = False) -> None:
