@@ -63,6 +63,7 @@ docs: $(INSTALLED)
 	$(PY) -m edgekit.cli.reference > build/page && mv build/page docs/cli.md
 	$(PY) -m edgekit.cli.error_table > build/page && mv build/page docs/errors.md
 	$(PY) -m edgekit.bundle.schema > build/page && mv build/page docs/bundle-schema.json
+	cp docs/bundle-schema.json android-demo/core/src/main/resources/edgekit/core/
 
 bench: $(INSTALLED)
 	$(PY) -m benchmarks.encoder
