@@ -150,7 +150,7 @@ def _asked(folder: Path, manifest: Manifest, runtime: str, serial: str | None) -
             runtime,
             runtime,
             partial(engines.of_artifact, folder, manifest, runtime),
-            # A worker is asked row by row, which an artifact for several at once is not made for.
+            # Workers are for artifacts of one text a pass.
             partial(WorkerEngine, folder, runtime) if manifest.signature.texts == 1 else None,
         )
         for a in artifacts

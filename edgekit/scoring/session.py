@@ -126,13 +126,14 @@ def _several(engines: Sequence[Engine], rows: Iterator[_Row]) -> Iterator[Entry]
         window: deque[_Batch] = deque()
         try:
             while True:
+                # Given on before more are read: an empty window then means that there are no more.
+                while window and not window[0].waiting:
+                    yield from window.popleft().ended
                 while asking.has_room and len(window) < _WINDOW * len(engines):
                     if (batch := next(batches, None)) is None:
                         break
                     window.append(batch)
                     asking.ask(batch)
-                while window and not window[0].waiting:
-                    yield from window.popleft().ended
                 if not window:
                     return
                 asking.take()
