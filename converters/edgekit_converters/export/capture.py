@@ -18,6 +18,7 @@ from torch.fx import GraphModule
 
 from edgekit.bundle.manifest import Dim as DimSpec
 from edgekit.bundle.manifest import Signature, TensorSpec
+from edgekit_converters.export.retracing import unexplained
 
 # torch.export specialises lengths 0 and 1, so a dynamic length starts here.
 MIN_LENGTH = 2
@@ -51,9 +52,10 @@ class Captured:
     def again(self, module: GraphModule) -> Captured:
         """The same signature over a rewritten module, without the tensors that nothing reads."""
         _drop_unread(module)
-        program = torch.export.export(
-            module, self.example, dynamic_shapes=self.dynamic, strict=False
-        )
+        with unexplained():
+            program = torch.export.export(
+                module, self.example, dynamic_shapes=self.dynamic, strict=False
+            )
         return Captured(program, self.example, self.dynamic, self.signature)
 
 

@@ -12,6 +12,7 @@ from edgekit.errors import Unsupported
 from edgekit_converters.export import Lowered, onnx_attention
 from edgekit_converters.export.capture import Captured
 from edgekit_converters.export.delegates import nnapi
+from edgekit_converters.export.retracing import unexplained
 from edgekit_converters.export.weights import weight_bytes
 from edgekit_converters.quantize import onnx_grids
 from edgekit_converters.quantize.grid import Grid
@@ -74,13 +75,14 @@ def lower(captured: Captured, grids: Mapping[str, Grid], delegate: str) -> Lower
 def _translate(captured: Captured) -> onnx.ModelProto:
     import torch
 
-    program: Any = torch.onnx.export(
-        captured.program,
-        dynamo=True,
-        input_names=[spec.name for spec in captured.signature.inputs],
-        output_names=[spec.name for spec in captured.signature.outputs],
-        verbose=False,
-    )
+    with unexplained():
+        program: Any = torch.onnx.export(
+            captured.program,
+            dynamo=True,
+            input_names=[spec.name for spec in captured.signature.inputs],
+            output_names=[spec.name for spec in captured.signature.outputs],
+            verbose=False,
+        )
     model: onnx.ModelProto = program.model_proto
     return model
 

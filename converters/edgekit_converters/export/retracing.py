@@ -1,6 +1,8 @@
 """Lower with fewer traces of the same graph: the bytes are the same, the wait is shorter.
 
-A lowering traces the whole graph again for each of its passes. Three costs can be spared:
+A lowering traces the whole graph again for each of its passes. Four costs can be spared:
+
+- Each trace writes down the Python stack behind every node, for messages to who wrote the model.
 
 - Each trace copies every node's whole history, which grows with each trace (``NodeSource`` in
   ``torch.fx.traceback``). Histories are never changed, so sharing them is enough.
@@ -17,7 +19,7 @@ from typing import Any
 
 import torch
 from torch.export import ExportedProgram
-from torch.fx import GraphModule, traceback
+from torch.fx import GraphModule, config, traceback
 from torch.fx.passes.infra.pass_base import PassBase, PassResult
 
 _VIEW = "a view"
@@ -44,6 +46,7 @@ _LOOKS_FOR = {
     "PReLUReshapePass": ("prelu",),
     "PropagateCustomMetaPass": (_CUSTOM,),
     "RemoveGetItemPass": ("max_pool2d_with_indices", "max.dim"),
+    "RemoveNoopExpandCopyPass": ("expand",),
     "RemoveRedundantCopyPass": ("_to_copy",),
     "ReplaceBrokenOpsWithFunctionalOpsPass": (_VIEW,),
 }
@@ -51,7 +54,7 @@ _LOOKS_FOR = {
 
 @contextmanager
 def spared() -> Iterator[None]:
-    """Spare all three while the block runs; a version that lacks one is left as it is."""
+    """Spare all four while the block runs; a version that lacks one is left as it is."""
     source: Any = traceback.NodeSource
     classes: tuple[Any, Any] = PassBase, ExportedProgram
     before = PassBase.__call__, ExportedProgram.run_decompositions
@@ -71,11 +74,23 @@ def spared() -> Iterator[None]:
     if had is None:
         source.__deepcopy__ = lambda self, memo: self
     try:
-        yield
+        with unexplained():
+            yield
     finally:
         classes[0].__call__, classes[1].run_decompositions = before
         if had is None:
             del source.__deepcopy__
+
+
+@contextmanager
+def unexplained() -> Iterator[None]:
+    """Let traces leave out the Python stack behind each node; after a rewrite it says nothing."""
+    before = config.do_not_emit_stack_traces
+    config.do_not_emit_stack_traces = True
+    try:
+        yield
+    finally:
+        config.do_not_emit_stack_traces = before
 
 
 def _is_decomposed(program: ExportedProgram, table: Mapping[Any, Any] | None) -> bool:

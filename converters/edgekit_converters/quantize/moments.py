@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.fx import GraphModule, Interpreter, Node
+from torch.fx import GraphModule
+
+from edgekit_converters.quantize.watching import watch
 
 # Rows kept to try a choice on; spread evenly over everything seen.
 KEPT_ROWS = 512
@@ -63,11 +64,16 @@ def moments(
     graph_module: GraphModule, watched: set[str], inputs: Iterable[tuple[Tensor, ...]]
 ) -> dict[str, Moments]:
     """Run the graph over ``inputs`` and keep the statistics of the nodes named in ``watched``."""
-    watch = _Watch(graph_module, watched)
-    with torch.no_grad():
-        for arguments in inputs:
-            watch.run(*arguments)
-    return {name: seen.result() for name, seen in watch.seen.items()}
+    seen: dict[str, _Seen] = {}
+
+    def see(name: str, value: Tensor) -> None:
+        rows = value.detach().reshape(-1, value.shape[-1])
+        if name not in seen:
+            seen[name] = _Seen(rows.shape[1])
+        seen[name].add(rows)
+
+    watch(graph_module, watched, inputs, see)
+    return {name: found.result() for name, found in seen.items()}
 
 
 class _Seen:
@@ -79,6 +85,7 @@ class _Seen:
         self.size = torch.zeros(columns)
         self.gram = torch.zeros(columns, columns)
         self.waiting: list[Tensor] = []
+        self.many = 0
         self.rows: list[Tensor] = []
         self.step = 1
         self.skip = 0
@@ -88,7 +95,8 @@ class _Seen:
         self.peak = torch.maximum(self.peak, rows.abs().amax(dim=0))
         self.size += rows.abs().sum(dim=0)
         self.waiting.append(rows)
-        if sum(map(len, self.waiting)) >= _AT_ONCE:
+        self.many += len(rows)
+        if self.many >= _AT_ONCE:
             self._flush()
         chosen = rows[self.skip :: self.step]
         self.skip = (self.skip - len(rows)) % self.step
@@ -102,26 +110,10 @@ class _Seen:
         """One product for many short texts: far fewer passes over the matrix of moments."""
         rows = torch.cat(self.waiting)
         self.gram.addmm_(rows.T, rows)
-        self.waiting = []
+        self.waiting, self.many = [], 0
 
     def result(self) -> Moments:
         if self.waiting:
             self._flush()
         rows = torch.stack(self.rows)
         return Moments(self.count, self.peak, self.size / self.count, self.gram / self.count, rows)
-
-
-class _Watch(Interpreter):
-    """Runs a graph and adds up what the watched nodes give."""
-
-    def __init__(self, graph_module: GraphModule, watched: set[str]) -> None:
-        super().__init__(graph_module)
-        self._watched = watched
-        self.seen: dict[str, _Seen] = {}
-
-    def run_node(self, n: Node) -> Any:
-        value = super().run_node(n)
-        if n.name in self._watched:
-            rows = value.detach().reshape(-1, value.shape[-1])
-            self.seen.setdefault(n.name, _Seen(rows.shape[1])).add(rows)
-        return value

@@ -15,14 +15,14 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.fx import GraphModule, Interpreter, Node
+from torch.fx import GraphModule, Node
 
 from edgekit_converters.quantize.activations import per_tensor
 from edgekit_converters.quantize.units import units
+from edgekit_converters.quantize.watching import watch
 
 # Values of one activation that a range is tried on: all of a text counts a little.
 _KEPT = 1 << 18
@@ -58,11 +58,9 @@ def observe(
             source = node.args[0]
             assert isinstance(source, Node)
             read[node.name] = source.name
-    watch = _Watch(graph_module, {*linears, *read.values()})
-    with torch.no_grad():
-        for arguments in inputs:
-            watch.run(*arguments)
-    ranges = {name: seen.range() for name, seen in watch.seen.items()}
+    seen = {name: _Seen() for name in (*linears, *read.values())}
+    watch(graph_module, set(seen), inputs, lambda name, value: seen[name].add(value))
+    ranges = {name: one.range() for name, one in seen.items()}
     coarse = {
         name
         for output, name in linears.items()
@@ -112,17 +110,3 @@ class _Seen:
         signal = float(values.abs().clamp(max=usual).square().sum())
         ratio = 10 * math.log10(signal / errors[best]) if signal and errors[best] else math.inf
         return torch.tensor(tried[best], dtype=torch.float32), ratio
-
-
-class _Watch(Interpreter):
-    """Runs a graph and keeps what is known of the watched nodes."""
-
-    def __init__(self, graph_module: GraphModule, watched: Collection[str]) -> None:
-        super().__init__(graph_module)
-        self.seen = {name: _Seen() for name in watched}
-
-    def run_node(self, n: Node) -> Any:
-        value = super().run_node(n)
-        if n.name in self.seen:
-            self.seen[n.name].add(value)
-        return value
