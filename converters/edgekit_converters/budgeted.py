@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from torch import Tensor
+from torch.fx import GraphModule
 
 from edgekit.bundle.manifest import HopQuality, Signature
 from edgekit.errors import SpecError
@@ -21,12 +22,21 @@ from edgekit.floors import FLOORS
 from edgekit.stages import Stages
 from edgekit.tasks import task
 from edgekit_converters import prepare
-from edgekit_converters.calibration import Calibrated, Work, calibrators, measured
+from edgekit_converters.calibration import (
+    Calibrated,
+    Work,
+    calibrators,
+    measured,
+    tweak_vectors,
+)
 from edgekit_converters.export import executorch
 from edgekit_converters.export.capture import Captured
+from edgekit_converters.export.weights import weight_bytes
 from edgekit_converters.planning import Wanted
+from edgekit_converters.quantize import gates
 from edgekit_converters.quantize.budget import Budget
 from edgekit_converters.quantize.calibrate import calibrate
+from edgekit_converters.quantize.decisions import Decisions
 from edgekit_converters.quantize.grid import Grid
 from edgekit_converters.quantize.mixed import Missed, Search
 from edgekit_converters.quantize.plan import Setting
@@ -36,6 +46,9 @@ from edgekit_converters.quantize.search.clock import THREADS, Program, milliseco
 from edgekit_converters.quantize.search.sensitivity import Floats
 
 _DELEGATE = "xnnpack"
+# What norm tweaking leaves of a loss, about: where less than this is left, a pick misses its budget
+# for quality, and the next one allows for it.
+_EASED = 0.8
 # Of timing, for one pick and fp32 together.
 _SECONDS = 6.0
 
@@ -56,7 +69,10 @@ def mixed(wanted: Wanted, work: Work, stages: Stages) -> Calibrated:
     inputs = prepare.calibration_inputs(work.job, work.edge.signature, work.texts)
     with stages.stage("search"):
         graph = work.edge.module()
-        search = Search(graph, wanted.choice, methods, inputs, _compared(work))
+        short = prepare.calibration_inputs(
+            work.job, work.edge.signature, prepare.shortened(work.texts)
+        )
+        search = Search(graph, wanted.choice, methods, inputs, _compared(work), short)
         if wanted.plot is not None:
             search.plot(wanted.plot, fp32_bytes)
     with tempfile.TemporaryDirectory() as scratch:
@@ -70,10 +86,13 @@ def mixed(wanted: Wanted, work: Work, stages: Stages) -> Calibrated:
         def hold(settings: dict[str, Setting]) -> Missed | None:
             graph = work.edge.module()
             decisions = calibrate(graph, lambda found: dict(settings), methods, inputs)
+            if trials.fits(graph, decisions):
+                tweak_vectors(wanted, work, graph, decisions, stages)
             return trials.missed(measured(work, graph, decisions, methods), graph)
 
         with stages.stage("calibrate"):
-            pick = search.choose(budget, fp32_bytes, hold, fp32)
+            eased = _EASED if wanted.tweak else 1.0
+            pick = search.choose(budget, fp32_bytes, hold, fp32, eased)
     made = trials.made[-1]
     return replace(made, search=_record(budget, trials, search, pick, fp32_bytes))
 
@@ -103,6 +122,11 @@ class _Trials:
         self._lowered("fp32", self.work.edge, {})
         (took,) = milliseconds([self._program("fp32")], _SECONDS)
         return took
+
+    def fits(self, graph: GraphModule, decisions: Decisions) -> bool:
+        """Whether a choice is as small as it must be."""
+        most = self.budget.most_bytes(self.fp32_bytes)
+        return most is None or gates.forecast(weight_bytes(graph).total, decisions.rows) <= most
 
     def missed(self, made: Calibrated, graph: Any) -> Missed | None:
         """By what a choice misses the budget; what is cheap to know is asked first."""

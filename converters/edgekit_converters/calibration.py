@@ -23,11 +23,12 @@ from edgekit_converters.planning import NONE, Wanted
 from edgekit_converters.quantize import gates, qat
 from edgekit_converters.quantize.activations import per_tensor, per_token
 from edgekit_converters.quantize.calibrate import calibrate
-from edgekit_converters.quantize.decisions import Decisions, weight
+from edgekit_converters.quantize.decisions import Decisions, put_vectors, weight
 from edgekit_converters.quantize.methods import Calibrators
 from edgekit_converters.quantize.record import SearchRecord
 from edgekit_converters.quantize.settings import settle
 from edgekit_converters.quantize.simulate import Simulation, Treatment
+from edgekit_converters.quantize.tweak import tweak
 from edgekit_converters.quantize.units import units
 
 SIMULATED = "simulated"
@@ -93,8 +94,31 @@ def plain(wanted: Wanted, work: Work, stages: Stages) -> Calibrated:
         if wanted.qat:
             graph = _trained(wanted, work, inputs, stages)
         decisions = calibrate(graph, lambda found: settle(found, wanted.choice), methods, inputs)
+        tweak_vectors(wanted, work, graph, decisions, stages)
     with stages.stage("measure"):
         return measured(work, graph, decisions, methods)
+
+
+def tweak_vectors(
+    wanted: Wanted, work: Work, graph: GraphModule, decisions: Decisions, stages: Stages
+) -> None:
+    """Train what a calibrated graph still has in float, as many steps as were asked for."""
+    if not wanted.tweak or not decisions.grids:
+        return
+
+    def tell(step: int, error: float) -> None:
+        if step % _TOLD == 0 or step == wanted.tweak:
+            stages.note(f"tweaked {step} of {wanted.tweak} steps, relative error {error:.2e}")
+
+    texts = [*work.texts, *prepare.shortened(work.texts)]
+    inputs = prepare.calibration_inputs(work.job, work.edge.signature, texts)
+    reference = work.edge.module()
+    decisions.vectors = tweak(
+        graph, reference, decisions.grids, inputs, wanted.tweak, progress=tell
+    )
+    put_vectors(graph, decisions.vectors)
+    if not decisions.vectors:
+        stages.note("norms and biases stay as they are: training them helped no other text")
 
 
 def _trained(
@@ -166,7 +190,11 @@ def calibrators(wanted: Wanted) -> Calibrators:
     if wanted.qat:
         static = wanted.scheme.static
         return Calibrators(scaling="", rounding="nearest", split=False, static=static)
-    chosen: dict[str, Any] = {"static": wanted.scheme.static}
+    # A lookup takes longer than a cut: worth its bytes where bytes are what is asked for.
+    chosen: dict[str, Any] = {
+        "static": wanted.scheme.static,
+        "ordered": wanted.budget is not None and not wanted.budget.timed,
+    }
     if wanted.scaling is not None:
         chosen["scaling"] = "" if wanted.scaling == NONE else wanted.scaling
     if wanted.rounding is not None:

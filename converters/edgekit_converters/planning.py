@@ -25,6 +25,9 @@ from edgekit_converters.source import resolve
 MIXED = "mixed"
 NONE = "none"
 
+# Steps of norm tweaking that a mixed plan gets unless it is said otherwise.
+TWEAKS = 200
+
 # Expected seconds of each stage on two cores; only their proportions matter.
 _STAGES = {
     "load": 3.0,
@@ -52,6 +55,7 @@ class Wanted:
         rounding: a method's name, or None for the default.
         budget: what a mixed plan must hold; None for a plain scheme.
         qat: steps of quantization-aware training instead of scaling and rounding; 0 for none.
+        tweak: steps in which norms and biases are trained after rounding; 0 for none.
         data: calibration texts; None for the built-in ones.
         plot: where the frontier of a mixed plan is drawn; None for nowhere.
         usual: whether the scheme is still to be the usual one of the model's task.
@@ -65,6 +69,7 @@ class Wanted:
     rounding: str | None
     budget: Budget | None
     qat: int
+    tweak: int
     data: Path | None
     plot: Path | None
     usual: bool = False
@@ -85,6 +90,7 @@ class Options:
         max_latency: ``4ms``, or ``0.5x`` of fp32's; ``4ms@128`` for 128 tokens.
         plot: where the frontier of a mixed plan is drawn, as SVG.
         qat: steps of quantization-aware training, instead of scaling and rounding.
+        tweak: steps in which norms and biases are trained after rounding.
     """
 
     scheme: str | None = None
@@ -97,6 +103,7 @@ class Options:
     max_latency: str | None = None
     plot: Path | None = None
     qat: int | None = None
+    tweak: int | None = None
 
 
 def quantize(
@@ -245,10 +252,29 @@ def settled(options: Options, said: recipes.Recipe, task: str = AUTO) -> Wanted:
         rounding=rounding,
         budget=limits,
         qat=options.qat or 0,
+        tweak=_tweaks(options, row, name),
         data=options.data or said.data,
         plot=options.plot,
         usual=name == AUTO,
     )
+
+
+def _tweaks(options: Options, row: Scheme, name: str) -> int:
+    """Steps of norm tweaking: what was said, else some for a mixed plan.
+
+    Raises:
+        SpecError: it goes with no such request.
+    """
+    if options.tweak is None:
+        return TWEAKS if name == MIXED else 0
+    if options.tweak < 0:
+        raise SpecError(f"{options.tweak} steps of norm tweaking", hint="Try 200, or 0 for none.")
+    if options.tweak and (row.static or name == NONE):
+        raise SpecError(
+            f"norm tweaking does not go with {name}",
+            hint="Choose another --scheme, or leave --tweak out.",
+        )
+    return options.tweak
 
 
 def _trainable(options: Options, name: str) -> None:

@@ -170,6 +170,7 @@ def _facts(
         scaling=made.methods.scaling or NONE,
         rounding=f"qat {wanted.qat} steps" if wanted.qat else made.methods.rounding,
         split=made.methods.split,
+        tweak=wanted.tweak if made.decisions.vectors else 0,
         overrides=tuple(
             OverrideRecord(match=one.match, bits=one.bits, group=one.group)
             for one in wanted.choice.overrides
@@ -196,7 +197,16 @@ def _stage(facts: Facts) -> dict[str, Any]:
     """This stage in ``provenance.json``."""
     data = facts.model_dump(mode="json")
     (measured,) = (hop for hop in data["quality"] if hop["hop"] == SIMULATED)
-    settings = ("scheme", "task", "max_length", "scaling", "rounding", "split", "overrides")
+    settings = (
+        "scheme",
+        "task",
+        "max_length",
+        "scaling",
+        "rounding",
+        "split",
+        "tweak",
+        "overrides",
+    )
     return {
         "stage": "quantize",
         "input_sha256": facts.weights_sha256,

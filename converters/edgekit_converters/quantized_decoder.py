@@ -51,8 +51,12 @@ def refuse_unfit(wanted: Wanted, task: str, build: str) -> None:
             f"a model for {task} has no quantization plan of its own",
             hint="edgekit export quantizes it on the way: edgekit export MODEL --quantize SCHEME.",
         )
-    what = "a mixed plan" if wanted.budget else "quantization-aware training" if wanted.qat else ""
-    if what:
+    asked = {
+        "a mixed plan": wanted.budget is not None,
+        "quantization-aware training": wanted.qat > 0,
+        "norm tweaking": wanted.tweak > 0,
+    }
+    for what in (name for name, said in asked.items() if said):
         raise Unsupported(
             f"{what} is for models that answer in one pass, and a decoder does not",
             hint="Name a scheme, and give single tensors other bits in a recipe.",

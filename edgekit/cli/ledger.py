@@ -130,7 +130,8 @@ def _loss(row: Row) -> float | None:
 def _methods(opened: QuantizedFolder) -> str:
     facts = opened.plan.facts
     named = [name for name in (facts.scaling, facts.rounding) if name != "none"]
-    return ", ".join([*named, *(["outliers split"] if facts.split else [])])
+    tweaked = [f"{facts.tweak} steps of norm tweaking"] if facts.tweak else []
+    return ", ".join([*named, *(["outliers split"] if facts.split else []), *tweaked])
 
 
 def _calibration(opened: QuantizedFolder) -> str:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import pytest
+import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from edgekit.errors import Unsupported
 from edgekit_converters.quantize import onnx_blocks, onnx_grids
 from edgekit_converters.quantize.grid import Grid
+from edgekit_converters.quantize.rounding import nearest
 from tests.support.onnx_graphs import (
     Array,
     constants,
@@ -166,5 +168,19 @@ def test_a_table(bits: int, group: int, width: int) -> None:
     np.testing.assert_array_equal(
         unpacked(constants(made)["weight.blocks"], bits, width), of.values.numpy()
     )
+    ids = np.random.default_rng(0).permutation(40).reshape(2, 20)
+    np.testing.assert_array_equal(run(made, ids)[0], stands_for(of)[ids])
+
+
+@pytest.mark.parametrize(("bits", "group"), [(4, 32), (4, 64), (2, 32)])
+def test_scales_of_a_table_take_two_bytes_where_that_is_exact(bits: int, group: int) -> None:
+    weight = torch.randn(40, 128, generator=torch.Generator().manual_seed(0))
+    weight[2] = 0.0
+    of = nearest.fit_table(weight, bits, group, torch.bfloat16)
+    node = helper.make_node("Gather", ["table", "x"], ["y"])
+    made = model([node], {"table": stands_for(of)}, source=TensorProto.INT64)
+    (stored,) = onnx_grids.apply(made, {"weight": of})
+    assert constants(made)["weight.blocks.scale"].dtype == np.float16
+    assert stored.bytes_after == 40 * 128 * bits // 8 + 40 * (128 // group) * 2
     ids = np.random.default_rng(0).permutation(40).reshape(2, 20)
     np.testing.assert_array_equal(run(made, ids)[0], stands_for(of)[ids])

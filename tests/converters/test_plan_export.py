@@ -52,7 +52,8 @@ def test_the_artifacts_hold_the_plans_integers(planned: Path, tmp_path: Path) ->
     for name in tables:
         grid = decisions.grids[name]
         assert packed(grid.values, 4).numpy().tobytes() in data
-        assert grid.scales.numpy().tobytes() in data
+        assert grid.halves is not None
+        assert grid.halves.numpy().tobytes() in data
     assert bundle.ledger()["ledger"] == [row.record() for row in decisions.rows]
 
 

@@ -20,8 +20,8 @@ from torch.fx import GraphModule
 
 from edgekit.errors import SpecError
 
-# They move numbers into weights: once integers are chosen for these they would be lost.
-BEFORE_INTEGERS = frozenset({"scaling"})
+# They move numbers into other tensors: once integers are chosen for these they would be lost.
+BEFORE_INTEGERS = frozenset({"positions", "scaling"})
 
 
 def apply_all(

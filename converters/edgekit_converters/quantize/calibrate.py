@@ -15,6 +15,7 @@ from edgekit_converters.quantize.decisions import Decisions, put, scale, untie, 
 from edgekit_converters.quantize.ledger import Row, row
 from edgekit_converters.quantize.methods import Calibrators
 from edgekit_converters.quantize.moments import Moments, moments
+from edgekit_converters.quantize.ordered import as_lookups
 from edgekit_converters.quantize.plan import FP32, Setting, Unit
 from edgekit_converters.quantize.ranges import observe
 from edgekit_converters.quantize.units import units
@@ -35,6 +36,8 @@ def calibrate(
         calibrators: methods.
         inputs: calibration inputs, run one by one.
     """
+    if calibrators.ordered:
+        as_lookups(graph_module)
     found = units(graph_module)
     settings = settle(found)
     if all(setting.bits == FP32 for setting in settings.values()):
@@ -71,7 +74,7 @@ def calibrate(
         setting = settings[unit.name]
         if unit.kind == "table" and setting.bits != FP32:
             table = weight(graph_module, unit.name)
-            grid = shared.get(unit.name) or methods.fit("nearest", table, setting, None)
+            grid = shared.get(unit.name) or methods.fit_table(table, setting)
             decisions.grids[unit.name] = grid
             rows[unit.name] = row(unit, setting, table, grid)
             put(graph_module, unit.name, grid)

@@ -20,6 +20,7 @@ from edgekit_converters.graph.parameters import (
 from edgekit_converters.quantize import outliers
 from edgekit_converters.quantize.grid import Grid
 from edgekit_converters.quantize.ledger import Row
+from edgekit_converters.quantize.ordered import as_lookups
 from edgekit_converters.quantize.plan import Unit
 from edgekit_converters.quantize.units import units
 
@@ -35,12 +36,14 @@ class Decisions:
         factors: what the channels of a linear's activation are divided by, by its weight. Linears
             with the same factors read the same product.
         grids: integers and scales, by the graph's name of the tensor.
+        vectors: weights of norms and biases that were trained after rounding, by the graph's name.
         rows: the ledger, in graph order.
     """
 
     channels: dict[str, Tensor] = field(default_factory=dict)
     factors: dict[str, Tensor] = field(default_factory=dict)
     grids: dict[str, Grid] = field(default_factory=dict)
+    vectors: dict[str, Tensor] = field(default_factory=dict)
     rows: list[Row] = field(default_factory=list)
 
 
@@ -51,6 +54,7 @@ def replay(graph_module: GraphModule, decisions: Decisions) -> None:
         InputRefused: the graph is not the one that was calibrated.
     """
     untie(graph_module)
+    as_lookups(graph_module, decisions.grids)
     known = {unit.name: unit for unit in units(graph_module)}
     for name, channels in decisions.channels.items():
         _present(name, known)
@@ -65,8 +69,23 @@ def replay(graph_module: GraphModule, decisions: Decisions) -> None:
         if tuple(grid.values.shape) != (unit.rows, unit.columns):
             raise _foreign(f"{name} is {unit.rows} x {unit.columns} here")
         put(graph_module, name, grid)
+    put_vectors(graph_module, decisions.vectors)
     graph_module.graph.eliminate_dead_code()
     graph_module.recompile()
+
+
+def put_vectors(graph_module: GraphModule, vectors: Mapping[str, Tensor]) -> None:
+    """Let the graph compute with trained vectors.
+
+    Raises:
+        InputRefused: the graph has no vector of that name and length.
+    """
+    readers = {str(node.target): node for node in graph_module.graph.nodes if node.op == "get_attr"}
+    for name, vector in vectors.items():
+        held = constant(graph_module, readers.get(name))
+        if held is None or held.shape != vector.shape:
+            raise _foreign(f"it has no vector {name} of {len(vector)}")
+        replace_constant(graph_module, readers[name], vector)
 
 
 def _scaled(known: list[Unit], decisions: Decisions) -> list[tuple[list[Unit], Tensor]]:

@@ -204,15 +204,17 @@ def _lookup(
     held: dict[tuple[str, str], tuple[str, ...]],
 ) -> None:
     operators = torch.ops.quantized_decomposed
-    narrow = not grid.per_row and torch.equal(grid.scales.half().float(), grid.scales)
-    form = "dtype" if narrow else "default"
+    # Scales of groups are many; where two bytes hold them exactly, two are enough.
+    halves = grid.halves
+    form = "default" if halves is None else "dtype"
     names = {8: "embedding_byte", 4: "embedding_4bit", 2: "embedding_2bit"}
     found = getattr(getattr(operators, names[grid.bits]), form)
     scales = grid.scales[:, 0].clone() if grid.per_row else grid.scales
-    # Scales of groups are many; where two bytes hold them exactly, two are enough.
-    more = {"dtype": torch.float32} if narrow else {}
-    scales = scales.half() if narrow else scales
-    parts = {"values": packed(grid.values, grid.bits), "scales": scales}
+    more = {} if halves is None else {"dtype": torch.float32}
+    parts = {
+        "values": packed(grid.values, grid.bits),
+        "scales": scales if halves is None else halves,
+    }
     low = _LOW if grid.bits == 8 else lowest(grid.bits)
     with graph_module.graph.inserting_before(node):
         values, factors = _constants(graph_module, name, "table", parts, held, node)

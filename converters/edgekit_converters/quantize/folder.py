@@ -2,8 +2,8 @@
 
 ``quantization.safetensors`` holds every tensor of a ``Decisions`` under the name of what it is:
 ``values/NAME`` int8, ``scales/NAME`` float32, ``factors/NAME`` float32, ``channels/NAME`` int64,
-``ranges/NAME`` float32.
-What shape each must have follows from the ledger in ``quantization.json``.
+``ranges/NAME`` float32, ``vectors/NAME`` float32. What shape each must have follows from the ledger
+in ``quantization.json``; a vector's from the graph that the plan is carried out on.
 """
 
 from __future__ import annotations
@@ -36,7 +36,10 @@ from edgekit_converters.quantize.record import (
     sealed,
 )
 
-_DTYPES = {"values": "I8", "scales": "F32", "factors": "F32", "channels": "I64", "ranges": "F32"}
+_DTYPES = {
+    **{"values": "I8", "scales": "F32", "factors": "F32", "channels": "I64"},
+    **{"ranges": "F32", "vectors": "F32"},
+}
 # Least and greatest of what a linear reads, and of what it gives.
 _RANGES = (4,)
 _Shapes = dict[str, tuple[str, tuple[int, ...]]]
@@ -58,8 +61,11 @@ def save(folder: Path, decisions: Decisions, facts: Facts) -> Plan:
             tensors[f"ranges/{name}"] = grid.ranges
     tensors |= {f"factors/{name}": tensor for name, tensor in decisions.factors.items()}
     tensors |= {f"channels/{name}": tensor for name, tensor in decisions.channels.items()}
+    tensors |= {f"vectors/{name}": tensor for name, tensor in decisions.vectors.items()}
     fixed = {name for name, grid in decisions.grids.items() if grid.ranges is not None}
-    wanted = _wanted(ledger, decisions.factors, fixed, _channel_counts(decisions.channels))
+    wanted = _wanted(
+        ledger, decisions.factors, fixed, _lengths(decisions.channels), _lengths(decisions.vectors)
+    )
     if {name: tuple(tensor.shape) for name, tensor in tensors.items()} != {
         name: shape for name, (_, shape) in wanted.items()
     }:
@@ -114,6 +120,11 @@ def _decisions(path: Path, ledger: tuple[TensorRow, ...]) -> Decisions:
         whole = name.removesuffix(REST)
         if whole != name and f"channels/{whole}" in tensors:
             decisions.channels[whole] = tensors[f"channels/{whole}"]
+    decisions.vectors = {
+        key.removeprefix("vectors/"): tensor
+        for key, tensor in tensors.items()
+        if key.startswith("vectors/")
+    }
     return decisions
 
 
@@ -126,12 +137,15 @@ def _tensors(path: Path, ledger: tuple[TensorRow, ...]) -> dict[str, Tensor]:
             found = {n: (s.get_dtype(), tuple(s.get_shape())) for n, s in slices.items()}
             factors = {n.removeprefix("factors/") for n in names if n.startswith("factors/")}
             fixed = {n.removeprefix("ranges/") for n in names if n.startswith("ranges/")}
-            channels = {
-                name.removeprefix("channels/"): shape
-                for name, (_, shape) in found.items()
-                if name.startswith("channels/")
-            }
-            wanted = _wanted(ledger, factors, fixed, {n: s[0] for n, s in channels.items() if s})
+            channels, vectors = (
+                {
+                    name.removeprefix(kind): shape[0]
+                    for name, (_, shape) in found.items()
+                    if name.startswith(kind) and len(shape) == 1
+                }
+                for kind in ("channels/", "vectors/")
+            )
+            wanted = _wanted(ledger, factors, fixed, channels, vectors)
             for name in sorted(found.keys() | wanted.keys()):
                 if found.get(name) != wanted.get(name):
                     raise refused(
@@ -148,6 +162,7 @@ def _wanted(
     factors: Collection[str],
     fixed: Collection[str],
     channels: Mapping[str, int],
+    vectors: Mapping[str, int],
 ) -> _Shapes:
     """Type and shape of every tensor by the ledger; what the ledger rules out is not in it.
 
@@ -156,6 +171,7 @@ def _wanted(
         factors: names of linears whose activation is scaled.
         fixed: names of linears with static activations.
         channels: how many channels of a linear were parted from the rest.
+        vectors: lengths of what was trained after rounding.
     """
     found: _Shapes = {}
     by_name = {row.tensor: row for row in ledger}
@@ -173,12 +189,15 @@ def _wanted(
         parted = by_name.get(f"{name}{OUTLIERS}")
         if parted is not None and f"{name}{REST}" in by_name:
             found[f"channels/{name}"] = (_DTYPES["channels"], (parted.columns,))
+    for name, length in vectors.items():
+        found[f"vectors/{name}"] = (_DTYPES["vectors"], (length,))
     return found
 
 
 def _check_values(tensors: Mapping[str, Tensor], ledger: tuple[TensorRow, ...]) -> None:
     """Refuse numbers that no calibration writes and that a kernel would choke on."""
     columns = {row.tensor: row.columns for row in ledger}
+    tables = {row.tensor for row in ledger if row.kind == "table"}
     for row in ledger:
         if row.bits == FP32:
             continue
@@ -188,8 +207,13 @@ def _check_values(tensors: Mapping[str, Tensor], ledger: tuple[TensorRow, ...]) 
     for name, tensor in tensors.items():
         kind, _, unit = name.partition("/")
         if kind in ("scales", "factors"):
-            if not bool((torch.isfinite(tensor) & (tensor > 0)).all()):
+            # A lookup's scale may be negative (``nearest.fit_table``).
+            sound = tensor != 0 if unit in tables else tensor > 0
+            if not bool((torch.isfinite(tensor) & sound).all()):
                 raise refused(f"{TENSORS}: {name} has numbers that are not positive and finite")
+        elif kind == "vectors":
+            if not bool(torch.isfinite(tensor).all()):
+                raise refused(f"{TENSORS}: {name} has numbers that are not finite")
         elif kind == "ranges":
             if not bool(torch.isfinite(tensor).all()) or (tensor[::2] > tensor[1::2]).any():
                 raise refused(f"{TENSORS}: {name} is no pair of ranges")
@@ -204,8 +228,8 @@ def _row(row: TensorRow) -> Row:
     return Row(**row.model_dump(exclude={"scheme"}))
 
 
-def _channel_counts(channels: Mapping[str, Tensor]) -> dict[str, int]:
-    return {name: len(tensor) for name, tensor in channels.items()}
+def _lengths(tensors: Mapping[str, Tensor]) -> dict[str, int]:
+    return {name: len(tensor) for name, tensor in tensors.items()}
 
 
 def _words(found: tuple[str, tuple[int, ...]] | None) -> str:

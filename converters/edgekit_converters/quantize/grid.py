@@ -38,6 +38,21 @@ class Grid:
         return self.values.to(torch.float32) * scales
 
     @property
+    def halves(self) -> Tensor | None:
+        """The scales of groups as float16 ``(rows, groups)``; None where that is not exact.
+
+        A group without a value has none to lose.
+        """
+        if self.per_row:
+            return None
+        rows, groups = self.scales.shape
+        filled = torch.zeros(rows, groups * self.group, dtype=torch.bool)
+        filled[:, : self.values.shape[1]] = self.values != 0
+        used = filled.reshape(rows, groups, -1).any(dim=2)
+        found = torch.where(used, self.scales, 1.0).half()
+        return found if torch.equal(found.float()[used], self.scales[used]) else None
+
+    @property
     def per_row(self) -> bool:
         """Whether one scale serves a whole row."""
         return self.scales.shape[1] == 1

@@ -72,6 +72,9 @@ def row(
         seen: statistics of the activation that the linear multiplies, after scaling.
     """
     weight_db = output_db = None
+    bytes_after = stored_bytes(unit, setting)
+    if unit.kind == "table" and grid is not None and setting.group and grid.halves is None:
+        bytes_after += 2 * grid.scales.numel()
     if weight is not None and grid is not None:
         error = weight - grid.dequantized()
         weight_db = _decibel(weight.square().sum(), error.square().sum())
@@ -85,7 +88,7 @@ def row(
         bits=setting.bits,
         group=setting.group,
         bytes_before=4 * unit.elements,
-        bytes_after=stored_bytes(unit, setting),
+        bytes_after=bytes_after,
         weight_db=weight_db,
         output_db=output_db,
         reason=setting.reason,

@@ -12,6 +12,7 @@ from torch import Tensor
 from edgekit_converters.quantize.grid import Grid
 from edgekit_converters.quantize.moments import Moments
 from edgekit_converters.quantize.plan import Setting
+from edgekit_converters.quantize.rounding import nearest
 
 AUTO = "auto"
 
@@ -26,12 +27,14 @@ class Calibrators:
         rounding: chooses the integers of a linear's weight. Tables are rounded to nearest.
         split: whether outlying channels of an activation function get a linear of their own.
         static: whether 8-bit linears read activations on one grid for all texts.
+        ordered: whether tables of positions, cut to the length, are rounded as well.
     """
 
     scaling: str = AUTO
     rounding: str = "gptq"
     split: bool = True
     static: bool = False
+    ordered: bool = False
 
 
 def scalings(
@@ -70,18 +73,28 @@ def scalings(
     ]
 
 
-def fit(rounding: str, weight: Tensor, setting: Setting, seen: Moments | None) -> Grid:
-    """Put a weight on a grid.
+def fit(rounding: str, weight: Tensor, setting: Setting, seen: Moments) -> Grid:
+    """Put a linear's weight on a grid.
 
     Args:
         rounding: see ``Calibrators``.
         weight: ``(rows, columns)``, scaled.
         setting: bits and group.
-        seen: statistics of what a linear multiplies, scaled; None for a table.
+        seen: statistics of what a linear multiplies, scaled.
     """
     method = importlib.import_module(f"edgekit_converters.quantize.rounding.{rounding}")
-    # XNNPACK keeps the scales of a linear's groups in bfloat16; a table that has the linear's
-    # integers has its scales too, and two bytes are enough for any.
-    dtype = torch.bfloat16 if setting.group else torch.float32
-    grid: Grid = method.fit(weight, setting.bits, setting.group, seen, scale_dtype=dtype)
+    grid: Grid = method.fit(
+        weight, setting.bits, setting.group, seen, scale_dtype=_scale_dtype(setting)
+    )
     return grid
+
+
+def fit_table(weight: Tensor, setting: Setting) -> Grid:
+    """Put a table on a grid."""
+    return nearest.fit_table(weight, setting.bits, setting.group, _scale_dtype(setting))
+
+
+def _scale_dtype(setting: Setting) -> torch.dtype:
+    """XNNPACK keeps the scales of a linear's groups in bfloat16; for a table's, two bytes are
+    enough as well."""
+    return torch.bfloat16 if setting.group else torch.float32

@@ -19,7 +19,8 @@ from edgekit_converters.quantize.budget import Budget
 from edgekit_converters.quantize.decisions import untie, weight
 from edgekit_converters.quantize.methods import Calibrators
 from edgekit_converters.quantize.moments import moments
-from edgekit_converters.quantize.plan import FP32, NOT_ASKED, Setting, Unit
+from edgekit_converters.quantize.ordered import as_lookups
+from edgekit_converters.quantize.plan import FP32, GROUPS, NOT_ASKED, Setting, Unit
 from edgekit_converters.quantize.search import cost, frontier
 from edgekit_converters.quantize.search.additivity import Additivity, additivity
 from edgekit_converters.quantize.search.allocate import Allocation, Limits, Rules, solutions
@@ -39,7 +40,8 @@ from edgekit_converters.quantize.settings import Choice, settle
 from edgekit_converters.quantize.simulate import Simulation
 from edgekit_converters.quantize.units import units
 
-_TEXTS = 64
+# Texts that losses are measured on, and short ones beside them.
+_TEXTS, _SHORT = 40, 120
 _TRIES = 5
 _KEPT = Setting(FP32, reason=NOT_ASKED)
 # Of timing all kinds of linears, besides making their programs.
@@ -74,6 +76,7 @@ class Search:
         calibrators: Calibrators,
         inputs: Sequence[Arguments],
         rows: Rows,
+        short: Sequence[Arguments] = (),
     ) -> None:
         """Measure what every group of tensors loses with 8 and with 4 bits.
 
@@ -83,8 +86,11 @@ class Search:
             calibrators: methods; outliers are not split during the search.
             inputs: calibration inputs.
             rows: the part of an output that is compared.
+            short: inputs of very short texts, which lose most: tried on beside the others.
         """
         untie(graph)
+        if calibrators.ordered:
+            as_lookups(graph)
         self._units = units(graph)
         self._choice = choice
         self._candidates = _candidates(self._units, choice)
@@ -93,7 +99,7 @@ class Search:
         weights = {unit.name: weight(graph, unit.name) for unit in self._units}
         seen = moments(graph, watched, inputs)
         self._rows = rows
-        self._inputs = inputs[:: max(1, len(inputs) // _TEXTS)]
+        self._inputs = [*_some(inputs, _TEXTS), *_some(short, _SHORT)]
         self._simulation = Simulation(graph, self._units)
         self._offered = options(self._groups, self._settings, treat(weights, seen, calibrators))
         self._scanned = scan(self._simulation, self._offered, self._inputs, rows)
@@ -106,7 +112,12 @@ class Search:
             self._fixed += sum(4 * first.columns for first in linears)
 
     def choose(
-        self, budget: Budget, fp32_bytes: int, hold: Hold, fp32_milliseconds: float | None = None
+        self,
+        budget: Budget,
+        fp32_bytes: int,
+        hold: Hold,
+        fp32_milliseconds: float | None = None,
+        eased: float = 1.0,
     ) -> Allocation:
         """The best choice within a budget that holds it when it is measured.
 
@@ -115,6 +126,7 @@ class Search:
             fp32_bytes: what a share in it is of.
             hold: carries a choice out; says by what it misses the budget, or None.
             fp32_milliseconds: one run of the fp32 artifact; needed for a limit on time.
+            eased: what ``hold`` is expected to leave of a loss before it measures.
 
         Returns:
             What was predicted of the choice that ``hold`` accepted.
@@ -124,6 +136,7 @@ class Search:
         """
         rules = self._rules(budget)
         limits = self._limits(budget, fp32_bytes, rules, fp32_milliseconds)
+        limits = replace(limits, worst_ratio=limits.worst_ratio * eased)
         tried: list[dict[str, str]] = []
         for _ in range(_TRIES):
             ranked = solutions(self._scanned, limits, rules)
@@ -257,16 +270,28 @@ def _nearest(many: Sequence[Option], bits: int) -> str:
 def _candidates(found: Sequence[Unit], choice: Choice) -> dict[str, tuple[Setting, ...]]:
     """Settings that each tensor may get, the widest first."""
     asked = settle(found, choice)
-    eight, four = (settle(found, replace(choice, linear=bits, table=bits)) for bits in (8, 4))
+    groups_tried = GROUPS if choice.group is None else (choice.group,)
+    fewer = [(8, None), *((4, group) for group in groups_tried)]
+    rounded = [
+        settle(found, replace(choice, linear=bits, table=bits, group=group))
+        for bits, group in fewer
+    ]
     candidates: dict[str, tuple[Setting, ...]] = {}
     for members in groups(found).values():
         first = members[0].name
         if any(_overridden(unit, choice) for unit in members) or asked[first].bits == FP32:
             own: tuple[Setting, ...] = (asked[first],)
         else:
-            own = tuple({one.label: one for one in (_KEPT, eight[first], four[first])}.values())
+            every = (_KEPT, *(settings[first] for settings in rounded))
+            # The first of a label: a narrower group in place of a wider one is known already.
+            own = tuple({one.label: one for one in reversed(every)}.values())[::-1]
         candidates |= {unit.name: own for unit in members}
     return candidates
+
+
+def _some(inputs: Sequence[Arguments], count: int) -> Sequence[Arguments]:
+    """So many of them, spread evenly."""
+    return inputs[:: max(1, len(inputs) // count)][:count]
 
 
 def _overridden(unit: Unit, choice: Choice) -> bool:

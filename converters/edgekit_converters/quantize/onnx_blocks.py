@@ -11,9 +11,11 @@ token and block, inside the operator.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from onnx import TensorProto
 
 from edgekit.errors import Unsupported
 from edgekit_converters.quantize.grid import Grid
@@ -62,11 +64,14 @@ def packed(grid: Grid, block: int) -> NDArray[np.uint8]:
 
 def block_scales(grid: Grid, block: int) -> Array:
     """float32 ``(rows, blocks)``."""
-    count = -(-grid.values.shape[1] // block)
-    scales: Array = grid.scales.numpy()
-    return scales[
-        :, np.arange(count) * 0 if grid.per_row else np.arange(count) * block // grid.group
-    ]
+    found: Array = _in_blocks(grid.scales.numpy(), grid, block)
+    return found
+
+
+def _in_blocks(scales: NDArray[Any], grid: Grid, block: int) -> NDArray[Any]:
+    """The scale of each block, from that of its group."""
+    places = np.arange(-(-grid.values.shape[1] // block))
+    return scales[:, places * 0 if grid.per_row else places * block // grid.group]
 
 
 def multiply(draft: Draft, linears: Sequence[Linear], name: str, output: str) -> None:
@@ -99,25 +104,42 @@ def multiply(draft: Draft, linears: Sequence[Linear], name: str, output: str) ->
     )
 
 
-def look_up(draft: Draft, grid: Grid, name: str, ids: str, output: str) -> None:
-    """``output = table[ids]`` from the constant ``name``, which a tied product may share."""
+def look_up(
+    draft: Draft, grid: Grid, name: str, ids: str, output: str, narrow: bool = False
+) -> None:
+    """``output = table[ids]`` from the constant ``name``, which a tied product may share.
+
+    Args:
+        draft: written into.
+        grid: the table.
+        name: of the stored integers' constant.
+        ids: name of the value that is looked up.
+        output: name of the value to make.
+        narrow: whether scales may take two bytes, where that is exact.
+    """
     block = block_of(name, grid)
     rows, columns = grid.values.shape
     blob = draft.const(name, packed(grid, block))
-    scales = draft.const(f"{name}.scale", block_scales(grid, block))
+    halves = grid.halves if narrow else None
+    stored = (
+        block_scales(grid, block) if halves is None else _in_blocks(halves.numpy(), grid, block)
+    )
+    scales = draft.const(f"{name}.scale", stored)
     table = draft.add("Reshape", [blob, draft.integers(rows, -1)], f"{output}.table")
     wide = -(-columns // block) * block
     found = output if wide == columns else f"{output}.wide"
     draft.add(
         "GatherBlockQuantized",
         [table, ids, scales],
-        found,
+        found if halves is None else f"{output}.halves",
         domain=CONTRIB,
         bits=grid.bits,
         block_size=block,
         gather_axis=0,
         quantize_axis=1,
     )
+    if halves is not None:
+        draft.add("Cast", [f"{output}.halves"], found, to=TensorProto.FLOAT)
     if found != output:
         ends = [draft.integers(0), draft.integers(columns), draft.integers(-1)]
         draft.add("Slice", [found, *ends], output)

@@ -77,19 +77,20 @@ def apply(model: onnx.ModelProto, grids: Mapping[str, Grid]) -> tuple[Stored, ..
     draft = Draft(model)
     found = find(draft, grids)
     tables = {lookup.name for lookup in found.lookups}
+    multiplied = {linear.name for linear in found.linears}
     teams = _teams(found.linears, tables)
     lookups = {id(lookup.nodes[0]): lookup for lookup in found.lookups}
     replaced = {id(node) for linear in found.linears for node in linear.nodes}
     dynamic = Dynamic(draft)
     for node in draft.nodes:
         if id(node) in lookups:
-            _look_up(draft, lookups[id(node)])
+            lookup = lookups[id(node)]
+            _look_up(draft, lookup, tied=lookup.name in multiplied)
         elif id(node) in teams:
             _multiply(draft, dynamic, teams[id(node)], tables)
         elif id(node) not in replaced:
             draft.keep(node)
     draft.finish()
-    multiplied = {linear.name for linear in found.linears}
     return tuple(
         _stored(name, grids[name], found.first[name] in tables, found.first[name] in multiplied)
         for name in sorted(grids)
@@ -132,10 +133,11 @@ def _multiply(draft: Draft, dynamic: Dynamic, team: list[Linear], tables: set[st
         draft.add("Split", [output, sizes], *(linear.output for linear in team), axis=-1)
 
 
-def _look_up(draft: Draft, lookup: Lookup) -> None:
+def _look_up(draft: Draft, lookup: Lookup, tied: bool) -> None:
     name, output, ids = lookup.name, lookup.output, lookup.ids
     if not dynamic_form(lookup.grid):
-        blocks.look_up(draft, lookup.grid, f"{name}.blocks", ids, output)
+        # A product reads float32 scales, which the lookup then shares.
+        blocks.look_up(draft, lookup.grid, f"{name}.blocks", ids, output, narrow=not tied)
         return
     table = draft.const(f"{name}.rows", lookup.grid.values.numpy())
     scales = draft.const(f"{name}.scale", lookup.grid.scales.numpy())
@@ -159,5 +161,6 @@ def _stored(name: str, grid: Grid, table: bool, linear: bool) -> Stored:
         block = blocks.block_of(name, grid)
         rows, columns = grid.values.shape
         count = -(-columns // block)
-        after = rows * count * (block * grid.bits // 8 + 4)
+        width = 2 if kind == "table" and grid.halves is not None else 4
+        after = rows * count * (block * grid.bits // 8 + width)
     return Stored(name, kind, form, grid.bits, 0 if grid.per_row else grid.group, before, after)

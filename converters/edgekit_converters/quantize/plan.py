@@ -67,12 +67,12 @@ class Unit:
 def stored_bytes(unit: Unit, setting: Setting) -> int:
     """Bytes of the integers and their scales in an artifact; fp32 when left alone.
 
-    A 4-bit linear's scales are bf16, an 8-bit one's fp32. A table's count as fp32, which they are
-    in an ``.onnx``; a ``.pte`` may hold those of groups in two bytes.
+    Scales of groups count as two bytes, which they are wherever that is exact (``Grid.halves``);
+    one for a row has four.
     """
     if setting.bits == FP32:
         return 4 * unit.elements
     packed = unit.rows * -(-unit.columns * setting.bits // 8)
     groups = -(-unit.columns // setting.group) if setting.group else 1
-    width = 2 if unit.kind == "linear" and setting.group else 4
+    width = 2 if setting.group else 4
     return packed + unit.rows * groups * width

@@ -23,7 +23,8 @@ from edgekit_converters.weights import weights_sha256
 
 PLAN = "quantization.json"
 TENSORS = "quantization.safetensors"
-FORMAT_VERSION = 1
+# 2: vectors that were trained after rounding.
+FORMAT_VERSION = 2
 
 _LONGEST = 32 * 1024 * 1024
 _LARGEST = 1 << 31
@@ -117,7 +118,8 @@ class Facts(_Part):
     """How a plan was made and what was measured.
 
     ``scheme`` is the name that floors know it by: ``mixed`` where tensors got fewer bits than the
-    scheme asks for. Bytes are of the graph's weights: fp32, and as the ledger forecasts them.
+    scheme asks for. ``tweak`` counts the steps in which norms and biases were trained. Bytes are of
+    the graph's weights: fp32, and as the ledger forecasts them.
     """
 
     scheme: str
@@ -126,6 +128,7 @@ class Facts(_Part):
     scaling: str
     rounding: str
     split: bool
+    tweak: Count = 0
     overrides: tuple[OverrideRecord, ...]
     calibration: Calibration
     fp32_bytes: Count

@@ -44,13 +44,14 @@ class Choice:
     Attributes:
         linear: bits of the linears' weights.
         table: bits of the embedding tables.
-        group: columns that share a scale where bits are fewer than 8; the preferred width.
+        group: columns that share a scale where bits are fewer than 8; the preferred width. None
+            for the truest, and where bits are searched for what fits the budget best.
         overrides: later ones win.
     """
 
     linear: int
     table: int
-    group: int = GROUPS[0]
+    group: int | None = None
     overrides: Sequence[Override] = field(default=())
 
 
@@ -96,7 +97,7 @@ def _settle(unit: Unit, choice: Choice) -> Setting:
         return Setting(FP32, reason=NOT_ASKED)
     if unit.kind == "table" and 4 * unit.elements < SMALLEST_TABLE and not asked:
         return Setting(FP32, reason=f"a table under {SMALLEST_TABLE} bytes")
-    found = Setting(8) if bits == 8 else _grouped(unit, bits, group or choice.group)
+    found = Setting(8) if bits == 8 else _grouped(unit, bits, group or choice.group or GROUPS[0])
     if stored_bytes(unit, found) >= 4 * unit.elements:
         return Setting(FP32, reason=f"{unit.columns} wide: scales take more than rounding saves")
     return found

@@ -33,6 +33,7 @@ def quantize(model: Path, home: Path, **options: object) -> QuantizedFolder:
     [
         ({"max_size": "20%"}, "a mixed plan is for models that answer in one pass"),
         ({"qat": 5}, "quantization-aware training is for models"),
+        ({"tweak": 5}, "norm tweaking is for models"),
     ],
 )
 def test_what_a_decoder_cannot_have(

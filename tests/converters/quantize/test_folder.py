@@ -218,7 +218,7 @@ def test_the_forgery_of_these_tests_is_otherwise_sound(saved: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "telling"),
     [
-        (lambda d: d.update(format_version=2), "format version 2"),
+        (lambda d: d.update(format_version=3), "format version 3"),
         (lambda d: d.update(format_version=True), "format_version"),
         (lambda d: d.update(format_version="1"), "format_version"),
         (lambda d: d.pop("format_version"), "format_version"),
@@ -243,8 +243,8 @@ def test_malformed_plans(
 
 
 def test_a_newer_plan_says_how_to_read_it(saved: Path) -> None:
-    reseal(saved, lambda data: data.update(format_version=2))
-    error = refused(InputRefused, 65, "up to 1", lambda: folder.load(saved, WEIGHTS))
+    reseal(saved, lambda data: data.update(format_version=3))
+    error = refused(InputRefused, 65, "up to 2", lambda: folder.load(saved, WEIGHTS))
     assert "pip install --upgrade" in error.hint
 
 

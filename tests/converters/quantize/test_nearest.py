@@ -146,3 +146,24 @@ def test_a_large_table_is_worked_on_in_parts() -> None:
 def test_refusals(weight: Tensor, group: int, told: str) -> None:
     with pytest.raises(ValueError, match=told):
         nearest.fit(weight, 4, group)
+
+
+@pytest.mark.parametrize("bits", [4, 2])
+def test_a_table_may_be_upside_down(bits: int) -> None:
+    weight = torch.randn(64, 128, generator=torch.Generator().manual_seed(0))
+    usual = nearest.fit(weight, bits, 32, scale_dtype=torch.bfloat16)
+    table = nearest.fit_table(weight, bits, 32, torch.bfloat16)
+    assert bool((table.scales < 0).any())
+    assert bool((table.scales > 0).any())
+    before, after = (
+        (weight - grid.dequantized()).square().reshape(64, 4, -1).sum(2) for grid in (usual, table)
+    )
+    assert bool((after <= before).all())
+    assert float(after.sum()) < 0.95 * float(before.sum())
+    assert bool((nearest.fit_table(weight, 8, 0, torch.float32).scales > 0).all())
+    # What a lookup stores is two bytes a scale, zeros or not.
+    weight[3] = 0.0
+    found = nearest.fit_table(weight, bits, 32, torch.bfloat16)
+    assert found.halves is not None
+    assert torch.isfinite(found.halves).all()
+    assert torch.equal(found.dequantized()[3], torch.zeros(128))

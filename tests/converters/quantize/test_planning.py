@@ -396,5 +396,5 @@ def damage(model: Path, name: str, change: Callable[[torch.Tensor], Any]) -> Non
 
 def _plan(made: QuantizedFolder) -> tuple[Any, dict[str, Any]]:
     """The facts, and the ledger by the names that the checkpoint has for the encoder's tensors."""
-    rows = {row.tensor.split("model.", 1)[1].split("encoder.")[-1]: row for row in made.plan.ledger}
-    return made.plan.facts, rows
+    named = [(row.tensor.split("model.", 1)[-1], row) for row in made.plan.ledger]
+    return made.plan.facts, {name.split("encoder.")[-1]: row for name, row in named}

@@ -100,8 +100,8 @@ def test_schemes_by_name() -> None:
 def test_bytes_of_every_form() -> None:
     assert stored_bytes(linear(96, 10), Setting(FP32)) == 4 * 960
     assert stored_bytes(linear(96, 10), Setting(8)) == 960 + 10 * 4
-    # Three groups of 32 a row, a bfloat16 scale each.
+    # Three groups of 32 a row, a scale of two bytes each.
     assert stored_bytes(linear(96, 10), Setting(4, 32)) == 480 + 10 * 3 * 2
     assert stored_bytes(table(100, 64), Setting(8)) == 6400 + 400
-    assert stored_bytes(table(100, 64), Setting(4, 32)) == 3200 + 100 * 2 * 4
-    assert stored_bytes(table(100, 64), Setting(2, 64)) == 1600 + 100 * 4
+    assert stored_bytes(table(100, 64), Setting(4, 32)) == 3200 + 100 * 2 * 2
+    assert stored_bytes(table(100, 64), Setting(2, 64)) == 1600 + 100 * 2

@@ -29,9 +29,7 @@ def treat(
     def calibrate(members: Sequence[Unit], setting: Setting) -> Variant:
         if members[0].kind == "table":
             return {
-                unit.name: Treatment(
-                    methods.fit("nearest", weights[unit.name], setting, None).dequantized()
-                )
+                unit.name: Treatment(methods.fit_table(weights[unit.name], setting).dequantized())
                 for unit in members
             }
         return _linears(members, setting, weights, seen[members[0].activation], calibrators)
