@@ -6,7 +6,7 @@ against other texts. A pick that misses its budget teaches the next one by how m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -75,7 +75,7 @@ class Search:
         choice: Choice,
         calibrators: Calibrators,
         inputs: Sequence[Arguments],
-        rows: Rows,
+        rows: Rows | None,
         short: Sequence[Arguments] = (),
     ) -> None:
         """Measure what every group of tensors loses with 8 and with 4 bits.
@@ -85,7 +85,7 @@ class Search:
             choice: group width and overrides; a group with an overridden tensor has no choice.
             calibrators: methods; outliers are not split during the search.
             inputs: calibration inputs.
-            rows: the part of an output that is compared.
+            rows: the part of an output that is compared; all of it when None.
             short: inputs of very short texts, which lose most: tried on beside the others.
         """
         untie(graph)
@@ -160,8 +160,15 @@ class Search:
     def _times(self, tokens: int) -> Times:
         return cost.table(cost.kinds(self._groups, self._with_fp32), (tokens,), _SECONDS)
 
-    def plot(self, path: Path, fp32_bytes: int) -> None:
+    def plot(
+        self, path: Path, fp32_bytes: int, peers: Mapping[str, tuple[int, float]] | None = None
+    ) -> None:
         """Draw what every size buys, beside one width for all.
+
+        Args:
+            path: the SVG.
+            fp32_bytes: of the weights: no budget is larger.
+            peers: bytes and worst cosine of other artifacts, by name.
 
         Raises:
             Unavailable: matplotlib is not installed.
@@ -171,7 +178,7 @@ class Search:
         points = frontier.sweep(
             self._simulation, self._offered, self._scanned, self._inputs, limits, rows=self._rows
         )
-        frontier.draw(points, self._uniform(), path)
+        frontier.draw(points, self._uniform() | dict(peers or {}), path)
 
     def _settings(self, unit: Unit) -> Sequence[Setting]:
         return self._candidates[unit.name]
