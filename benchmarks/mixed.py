@@ -123,8 +123,8 @@ def _draw(path: Path, points: dict[str, tuple[int, float]]) -> None:
     )
     captured, _, edge, _ = prepare.rewritten_graph(job, Stages({}, None))
     inputs, short = (
-        prepare.calibration_inputs(job, edge.signature, some)
-        for some in (texts, prepare.shortened(texts))
+        take(job, edge.signature, texts)
+        for take in (prepare.calibration_inputs, prepare.short_inputs)
     )
     search = Search(edge.module(), row.choice(), Calibrators(ordered=True), inputs, None, short)
     # Both runtimes' artifacts of a plan would lie on each other.

@@ -69,9 +69,7 @@ def mixed(wanted: Wanted, work: Work, stages: Stages) -> Calibrated:
     inputs = prepare.calibration_inputs(work.job, work.edge.signature, work.texts)
     with stages.stage("search"):
         graph = work.edge.module()
-        short = prepare.calibration_inputs(
-            work.job, work.edge.signature, prepare.shortened(work.texts)
-        )
+        short = prepare.short_inputs(work.job, work.edge.signature, work.texts)
         search = Search(graph, wanted.choice, methods, inputs, _compared(work), short)
         if wanted.plot is not None:
             search.plot(wanted.plot, fp32_bytes)

@@ -110,8 +110,10 @@ def tweak_vectors(
         if step % _TOLD == 0 or step == wanted.tweak:
             stages.note(f"tweaked {step} of {wanted.tweak} steps, relative error {error:.2e}")
 
-    texts = [*work.texts, *prepare.shortened(work.texts)]
-    inputs = prepare.calibration_inputs(work.job, work.edge.signature, texts)
+    inputs = [
+        *prepare.calibration_inputs(work.job, work.edge.signature, work.texts),
+        *prepare.short_inputs(work.job, work.edge.signature, work.texts),
+    ]
     reference = work.edge.module()
     decisions.vectors = tweak(
         graph, reference, decisions.grids, inputs, wanted.tweak, progress=tell

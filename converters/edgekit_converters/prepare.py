@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from edgekit.bundle.manifest import Signature
-from edgekit.errors import EdgekitError, SpecError, Unsupported
+from edgekit.errors import EdgekitError, SpecError, TextRefused, Unsupported
 from edgekit.floors import FLOORS
 from edgekit.runtime.encode import MASK, encode
 from edgekit.stages import Stages
@@ -248,6 +248,28 @@ def fp32_bytes(captured: Captured) -> int:
     return weight_bytes(module).total
 
 
+def calibration_inputs(
+    job: Job, signature: Signature, texts: Sequence[str]
+) -> list[tuple[Tensor, ...]]:
+    """Texts as the graph's inputs, cut at the model's limit."""
+    tokenizer, limit = job.loaded.tokenizer, job.loaded.max_length
+    pad, mask = describe.pad_id(job.loaded), describe.mask_token(job.loaded)
+    ready = (halves(job.task, sample_text(job.task, text, mask)) for text in texts)
+    return [
+        tensors(encode(tokenizer, signature, text, limit, pair=pair, pad_id=pad, truncate=True))
+        for text, pair in ready
+    ]
+
+
+def short_inputs(job: Job, signature: Signature, texts: Sequence[str]) -> list[tuple[Tensor, ...]]:
+    """``shortened`` texts as the graph's inputs, but for those that are too short for it."""
+    found = []
+    for text in shortened(texts):
+        with suppress(TextRefused):
+            found += calibration_inputs(job, signature, [text])
+    return found
+
+
 def shortened(texts: Sequence[str], seed: int = 0) -> list[str]:
     """One to four words from somewhere in each text, three times; the same for the same seed.
 
@@ -260,16 +282,3 @@ def shortened(texts: Sequence[str], seed: int = 0) -> list[str]:
         start = draw.randint(0, max(0, len(words) - count))
         found.append(" ".join(words[start : start + count]))
     return found
-
-
-def calibration_inputs(
-    job: Job, signature: Signature, texts: Sequence[str]
-) -> list[tuple[Tensor, ...]]:
-    """Texts as the graph's inputs, cut at the model's limit."""
-    tokenizer, limit = job.loaded.tokenizer, job.loaded.max_length
-    pad, mask = describe.pad_id(job.loaded), describe.mask_token(job.loaded)
-    ready = (halves(job.task, sample_text(job.task, text, mask)) for text in texts)
-    return [
-        tensors(encode(tokenizer, signature, text, limit, pair=pair, pad_id=pad, truncate=True))
-        for text, pair in ready
-    ]

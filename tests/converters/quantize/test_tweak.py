@@ -14,7 +14,8 @@ from torch.fx import GraphModule
 
 import edgekit
 from edgekit.errors import InputRefused, SpecError
-from edgekit_converters import planning
+from edgekit.targets import target
+from edgekit_converters import planning, prepare
 from edgekit_converters.graph.parameters import constant, replace_constant
 from edgekit_converters.planning import Options
 from edgekit_converters.prepare import shortened
@@ -24,6 +25,8 @@ from edgekit_converters.quantize.recipe import Recipe
 from edgekit_converters.quantize.record import TENSORS, TensorRow, opened
 from edgekit_converters.quantize.tweak import tweak
 from edgekit_converters.quantize.units import units
+from edgekit_converters.request import Request
+from edgekit_converters.source import resolve
 from edgekit_converters.weights import weights_sha256
 from tests.converters.conftest import Case, calibration
 from tests.support.models import tiny_sentence_bert
@@ -109,6 +112,21 @@ def test_short_texts_are_parts_of_the_texts() -> None:
     assert all(text in "one two three four five six" for text in found[:3])
     assert [len(text.split()) for text in found[:3]] == [1, 2, 3]
     assert found[3:] == ["seven"] * 3 + [""] * 3
+
+
+def test_texts_too_short_for_the_graph_are_left_out(tmp_path: Path) -> None:
+    asked = Request(target("android-arm64"), {}, None, False, "sentence-similarity")
+    model = resolve(tiny_sentence_bert(tmp_path / "model"))
+    job = prepare.loaded_job(asked, model, SENTENCES, None, "x", samples_given=True)
+    signature = prepare.captured_graph(job)[0].signature
+    every = prepare.short_inputs(job, signature, SENTENCES)
+    assert len(every) == 3 * len(SENTENCES)
+    (ids, *more), (batch, tokens) = signature.inputs, signature.inputs[0].dims
+    longer = ids.model_copy(update={"dims": (batch, tokens.model_copy(update={"minimum": 5}))})
+    least = signature.model_copy(update={"inputs": (longer, *more)})
+    some = prepare.short_inputs(job, least, SENTENCES)
+    assert 0 < len(some) < len(every)
+    assert min(arguments[0].shape[1] for arguments in some) == 5
 
 
 def test_a_mixed_plan_is_tweaked_unless_it_is_said() -> None:
