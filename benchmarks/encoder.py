@@ -51,17 +51,17 @@ def main() -> None:
         bundles = [
             candidates.bundle(options.folder, scheme, options.model) for scheme in ("none", "int8")
         ]
-        makers, sizes = _candidates(options.folder, options.model, bundles)
+        makers, sizes = contestants(options.folder, options.model, bundles)
         loads = _loads(makers)
         runs = {name: make() for name, make in makers.items()}
-        quality = _quality(runs, options.model)
+        found = quality(runs, options.model)
         times = {length: _times(runs, length, options.seconds) for length in LENGTHS}
-    _print(sizes, quality, loads, times, options.seconds)
+    _print(sizes, found, loads, times, options.seconds)
     for bundle in bundles:
         _delegated(bundle)
 
 
-def _candidates(
+def contestants(
     folder: Path, model: str, bundles: Sequence[edgekit.Bundle]
 ) -> tuple[dict[str, Maker], dict[str, int | None]]:
     """What opens each candidate, and its file's size."""
@@ -94,12 +94,16 @@ def _loads(makers: dict[str, Maker]) -> dict[str, float]:
     return {name: median(found) for name, found in times.items()}
 
 
-def _quality(runs: dict[str, candidates.Run], model: str) -> dict[str, tuple[float, float]]:
-    """Worst and mean cosine against eager, on the built-in samples and the short texts."""
+def texts() -> list[str]:
+    """The built-in samples, and short texts."""
+    return [*samples.evaluation(), *SHORT.read_text(encoding="utf-8").splitlines()]
+
+
+def quality(runs: dict[str, candidates.Run], model: str) -> dict[str, tuple[float, float]]:
+    """Worst and mean cosine against ``EAGER``, one of the runs, on ``texts``."""
     tokenizer = load(resolve(model), "AutoModel").tokenizer
     tokenizer.enable_truncation(256)
-    texts = [*samples.evaluation(), *SHORT.read_text(encoding="utf-8").splitlines()]
-    ids = [np.array([tokenizer.encode(text).ids], dtype=np.int64) for text in texts]
+    ids = [np.array([tokenizer.encode(text).ids], dtype=np.int64) for text in texts()]
     reference = [runs[EAGER](one) for one in ids]
     found = {}
     for name, run in runs.items():

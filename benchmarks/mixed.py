@@ -14,17 +14,13 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 import edgekit
-from benchmarks import candidates
-from benchmarks.encoder import SHORT
-from edgekit.parity import cosines
+from benchmarks import candidates, encoder
 from edgekit.stages import Stages
 from edgekit.targets import target
 from edgekit_converters import prepare
+from edgekit_converters.calibration import Work
 from edgekit_converters.evaluate import samples
-from edgekit_converters.load import load
 from edgekit_converters.quantize.methods import Calibrators
 from edgekit_converters.quantize.mixed import Search
 from edgekit_converters.quantize.schemes import scheme
@@ -45,75 +41,47 @@ def main() -> None:
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     with quiet():
-        runs, sizes = _candidates(options.folder, options.max_size)
-        found = _quality(runs)
+        bundles = _bundles(options.folder, options.max_size)
+        makers, sizes = encoder.contestants(options.folder, MODEL, bundles)
+        found = encoder.quality({name: make() for name, make in makers.items()}, MODEL)
+        sizes = {name: size for name, size in sizes.items() if size and name != encoder.FP32}
         whole = sizes["edgekit .pte fp32"]
         print("| candidate | MB | of the fp32 .pte | worst cosine | mean cosine |")
         print("|---|---|---|---|---|")
-        for name, (worst, mean) in found.items():
-            share = f"{sizes[name] / whole:.1%}"
-            print(f"| {name} | {sizes[name] / 1e6:.2f} | {share} | {worst:.4f} | {mean:.4f} |")
-        texts = len(samples.evaluation()), len(_short())
+        for name, size in sizes.items():
+            worst, mean = found[name]
+            print(f"| {name} | {size / 1e6:.2f} | {size / whole:.1%} | {worst:.4f} | {mean:.4f} |")
+        built_in = len(samples.evaluation())
         print(
             f"\nConditions: {MODEL}, --max-size {options.max_size}, cosines against eager on "
-            f"{texts[0]} built-in sentences and {texts[1]} texts of benchmarks/short.txt; "
+            f"{built_in} built-in sentences and {len(encoder.texts()) - built_in} texts of "
+            "benchmarks/short.txt; "
             f"{_known()} of them are parts of calibration texts."
         )
         if options.plot is not None:
             with prepare.one_thread():
-                points = {name: (sizes[name], worst) for name, (worst, _) in found.items()}
+                points = {name: (size, found[name][0]) for name, size in sizes.items()}
                 _draw(options.plot, points)
 
 
-def _candidates(folder: Path, max_size: str) -> tuple[dict[str, candidates.Run], dict[str, int]]:
-    """Every artifact, opened, and its file's size."""
-    runs: dict[str, candidates.Run] = {}
-    sizes: dict[str, int] = {}
-    plain = candidates.plain_onnx(folder, candidates.stock(MODEL))
-    for name, per_channel in (("default", False), ("per channel", True)):
-        path = candidates.quantized_onnx(folder, plain, per_channel)
-        runs[f"onnxruntime int8, {name}"] = candidates.runner_of_onnx(path)
-        sizes[f"onnxruntime int8, {name}"] = path.stat().st_size
+def _bundles(folder: Path, max_size: str) -> list[edgekit.Bundle]:
+    """Ours, made now: fp32, int8 and mixed."""
     plan = edgekit.quantize(
         MODEL, out=folder / "minilm-mixed-plan", max_size=max_size, force=True, task=TASK
     )
     mixed = edgekit.export(plan.path, out=folder / "minilm-mixed", task=TASK, force=True)
-    for bundle in (*(candidates.bundle(folder, each) for each in ("none", "int8")), mixed):
-        for artifact in bundle.manifest.artifacts:
-            name = f"edgekit {Path(artifact.file).suffix} {artifact.scheme}"
-            runs[name] = candidates.runner_of(bundle, artifact.runtime)
-            sizes[name] = artifact.bytes
-    return runs, sizes
-
-
-def _short() -> list[str]:
-    return SHORT.read_text(encoding="utf-8").splitlines()
+    return [*(candidates.bundle(folder, scheme, MODEL) for scheme in ("none", "int8")), mixed]
 
 
 def _known() -> int:
     """Texts that are words of a calibration text, one after the other."""
     seen = [f" {text} " for text in samples.calibration()]
-    every = [*samples.evaluation(), *_short()]
-    return sum(any(f" {text} " in one for one in seen) for text in every)
-
-
-def _quality(runs: dict[str, candidates.Run]) -> dict[str, tuple[float, float]]:
-    """Worst and mean cosine against eager."""
-    tokenizer = load(resolve(MODEL), "AutoModel").tokenizer
-    texts = [*samples.evaluation(), *_short()]
-    ids = [np.array([tokenizer.encode(text).ids], dtype=np.int64) for text in texts]
-    eager = candidates.runner_of_torch(candidates.stock(MODEL))
-    reference = [eager(one) for one in ids]
-    found = {}
-    for name, run in runs.items():
-        near = cosines(reference, [run(one) for one in ids])
-        found[name] = float(near.min()), float(near.mean())
-    return found
+    return sum(any(f" {text} " in one for one in seen) for text in encoder.texts())
 
 
 def _draw(path: Path, points: dict[str, tuple[int, float]]) -> None:
     """The sizes to choose from, and what was measured; fp32 would push all others together."""
-    row, texts = scheme("int8"), samples.calibration()
+    row = scheme("int8")
     request = Request(target("android-arm64"), {}, row, False, TASK)
     job = replace(
         prepare.loaded_job(
@@ -121,12 +89,10 @@ def _draw(path: Path, points: dict[str, tuple[int, float]]) -> None:
         ),
         scheme="mixed",
     )
-    captured, _, edge, _ = prepare.rewritten_graph(job, Stages({}, None))
-    inputs, short = (
-        take(job, edge.signature, texts)
-        for take in (prepare.calibration_inputs, prepare.short_inputs)
-    )
-    search = Search(edge.module(), row.choice(), Calibrators(ordered=True), inputs, None, short)
+    captured, eager, edge, ladder = prepare.rewritten_graph(job, Stages({}, None))
+    work = Work(job, captured, eager, edge, samples.calibration(), ladder)
+    methods = Calibrators(ordered=True)
+    search = Search(edge.module(), row.choice(), methods, work.inputs, None, work.short)
     # Both runtimes' artifacts of a plan would lie on each other.
     left = ("fp32", "edgekit .onnx")
     measured = {

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 from torch import Tensor
-from torch.fx import GraphModule
 
 from edgekit.bundle.manifest import HopQuality, Signature
 from edgekit.errors import SpecError
@@ -26,17 +25,15 @@ from edgekit_converters.calibration import (
     Calibrated,
     Work,
     calibrators,
+    forecast,
     measured,
     tweak_vectors,
 )
 from edgekit_converters.export import executorch
 from edgekit_converters.export.capture import Captured
-from edgekit_converters.export.weights import weight_bytes
 from edgekit_converters.planning import Wanted
-from edgekit_converters.quantize import gates
 from edgekit_converters.quantize.budget import Budget
 from edgekit_converters.quantize.calibrate import calibrate
-from edgekit_converters.quantize.decisions import Decisions
 from edgekit_converters.quantize.grid import Grid
 from edgekit_converters.quantize.mixed import Missed, Search
 from edgekit_converters.quantize.plan import Setting
@@ -66,11 +63,9 @@ def mixed(wanted: Wanted, work: Work, stages: Stages) -> Calibrated:
     _check_length(budget, work)
     methods = calibrators(wanted)
     fp32_bytes = prepare.fp32_bytes(work.captured)
-    inputs = prepare.calibration_inputs(work.job, work.edge.signature, work.texts)
     with stages.stage("search"):
         graph = work.edge.module()
-        short = prepare.short_inputs(work.job, work.edge.signature, work.texts)
-        search = Search(graph, wanted.choice, methods, inputs, _compared(work), short)
+        search = Search(graph, wanted.choice, methods, work.inputs, _compared(work), work.short)
         if wanted.plot is not None:
             search.plot(wanted.plot, fp32_bytes)
     with tempfile.TemporaryDirectory() as scratch:
@@ -83,8 +78,8 @@ def mixed(wanted: Wanted, work: Work, stages: Stages) -> Calibrated:
 
         def hold(settings: dict[str, Setting]) -> Missed | None:
             graph = work.edge.module()
-            decisions = calibrate(graph, lambda found: dict(settings), methods, inputs)
-            if trials.fits(graph, decisions):
+            decisions = calibrate(graph, lambda found: dict(settings), methods, work.inputs)
+            if trials.fits(forecast(graph, decisions)):
                 tweak_vectors(wanted, work, graph, decisions, stages)
             return trials.missed(measured(work, graph, decisions, methods), graph)
 
@@ -121,17 +116,16 @@ class _Trials:
         (took,) = milliseconds([self._program("fp32")], _SECONDS)
         return took
 
-    def fits(self, graph: GraphModule, decisions: Decisions) -> bool:
-        """Whether a choice is as small as it must be."""
+    def fits(self, size: int) -> bool:
+        """Whether so many bytes are as few as they must be."""
         most = self.budget.most_bytes(self.fp32_bytes)
-        return most is None or gates.forecast(weight_bytes(graph).total, decisions.rows) <= most
+        return most is None or size <= most
 
     def missed(self, made: Calibrated, graph: Any) -> Missed | None:
         """By what a choice misses the budget; what is cheap to know is asked first."""
         self.made.append(made)
         found = Missed(made.forecast_bytes, made.hop.worst_cosine)
-        most = self.budget.most_bytes(self.fp32_bytes)
-        if (most is not None and found.bytes > most) or not self._true(made.hop):
+        if not self.fits(found.bytes) or not self._true(made.hop):
             return found
         # The lowering may change a graph in place: it gets one of its own.
         self._lowered("pick", self.work.edge.again(graph), made.decisions.grids)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from torch import Tensor, nn
@@ -56,6 +57,16 @@ class Work:
     texts: Sequence[str]
     ladder: Ladder
 
+    @cached_property
+    def inputs(self) -> list[tuple[Tensor, ...]]:
+        """The texts as the graph's inputs."""
+        return prepare.calibration_inputs(self.job, self.edge.signature, self.texts)
+
+    @cached_property
+    def short(self) -> list[tuple[Tensor, ...]]:
+        """Some words of each text, as inputs."""
+        return prepare.short_inputs(self.job, self.edge.signature, self.texts)
+
 
 @dataclass(frozen=True)
 class Calibrated:
@@ -88,12 +99,13 @@ class Calibrated:
 def plain(wanted: Wanted, work: Work, stages: Stages) -> Calibrated:
     """Calibrate as a scheme and a recipe say."""
     methods = calibrators(wanted)
-    inputs = prepare.calibration_inputs(work.job, work.edge.signature, work.texts)
     with stages.stage("calibrate"):
         graph = work.edge.module()
         if wanted.qat:
-            graph = _trained(wanted, work, inputs, stages)
-        decisions = calibrate(graph, lambda found: settle(found, wanted.choice), methods, inputs)
+            graph = _trained(wanted, work, stages)
+        decisions = calibrate(
+            graph, lambda found: settle(found, wanted.choice), methods, work.inputs
+        )
         tweak_vectors(wanted, work, graph, decisions, stages)
     with stages.stage("measure"):
         return measured(work, graph, decisions, methods)
@@ -105,35 +117,34 @@ def tweak_vectors(
     """Train what a calibrated graph still has in float, as many steps as were asked for."""
     if not wanted.tweak or not decisions.grids:
         return
-
-    def tell(step: int, error: float) -> None:
-        if step % _TOLD == 0 or step == wanted.tweak:
-            stages.note(f"tweaked {step} of {wanted.tweak} steps, relative error {error:.2e}")
-
-    inputs = [
-        *prepare.calibration_inputs(work.job, work.edge.signature, work.texts),
-        *prepare.short_inputs(work.job, work.edge.signature, work.texts),
-    ]
-    reference = work.edge.module()
     decisions.vectors = tweak(
-        graph, reference, decisions.grids, inputs, wanted.tweak, progress=tell
+        graph,
+        work.edge.module(),
+        decisions.grids,
+        [*work.inputs, *work.short],
+        wanted.tweak,
+        progress=_teller(stages, "tweaked", wanted.tweak),
     )
     put_vectors(graph, decisions.vectors)
     if not decisions.vectors:
         stages.note("norms and biases stay as they are: training them helped no other text")
 
 
-def _trained(
-    wanted: Wanted, work: Work, inputs: list[tuple[Tensor, ...]], stages: Stages
-) -> GraphModule:
-    """The rewritten graph of the model with weights that were trained for their grids."""
-    settings = settle(units(work.edge.module()), wanted.choice)
+def _teller(stages: Stages, done: str, steps: int) -> Callable[[int, float], None]:
+    """Says now and then how far a training is."""
 
     def tell(step: int, error: float) -> None:
-        if step % _TOLD == 0 or step == wanted.qat:
-            stages.note(f"trained {step} of {wanted.qat} steps, relative error {error:.2e}")
+        if step % _TOLD == 0 or step == steps:
+            stages.note(f"{done} {step} of {steps} steps, relative error {error:.2e}")
 
-    trained = qat.train(work.eager, inputs, settings, wanted.qat, progress=tell)
+    return tell
+
+
+def _trained(wanted: Wanted, work: Work, stages: Stages) -> GraphModule:
+    """The rewritten graph of the model with weights that were trained for their grids."""
+    settings = settle(units(work.edge.module()), wanted.choice)
+    tell = _teller(stages, "trained", wanted.qat)
+    trained = qat.train(work.eager, work.inputs, settings, wanted.qat, progress=tell)
     graph = work.captured.module()
     for node in graph.graph.nodes:
         if node.op == "get_attr" and node.target in trained:
@@ -182,9 +193,14 @@ def measured(
         decisions,
         methods,
         prepare.fp32_bytes(work.captured),
-        gates.forecast(weight_bytes(graph).total, decisions.rows),
+        forecast(graph, decisions),
         hop,
     )
+
+
+def forecast(graph: GraphModule, decisions: Decisions) -> int:
+    """Bytes of an artifact's weights, by what was decided."""
+    return gates.forecast(weight_bytes(graph).total, decisions.rows)
 
 
 def calibrators(wanted: Wanted) -> Calibrators:

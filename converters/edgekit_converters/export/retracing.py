@@ -3,7 +3,6 @@
 A lowering traces the whole graph again for each of its passes. Four costs can be spared:
 
 - Each trace writes down the Python stack behind every node, for messages to who wrote the model.
-
 - Each trace copies every node's whole history, which grows with each trace (``NodeSource`` in
   ``torch.fx.traceback``). Histories are never changed, so sharing them is enough.
 - Many passes are for operators that a graph does not have: convolutions, batch norms, upsampling,

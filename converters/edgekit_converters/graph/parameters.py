@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.fx import GraphModule, Node
+from torch.fx import Graph, GraphModule, Node
 
 # Names of the constant rows that a rewrite sums or averages with. They look like the weights of a
 # linear layer and are none: nothing is learned in them, and rounding them would cost precision.
@@ -21,6 +21,13 @@ def constant(graph_module: GraphModule, node: object) -> Tensor | None:
     for part in str(node.target).split("."):
         found = getattr(found, part)
     return found.detach() if isinstance(found, Tensor) else None
+
+
+def shallow_copy(graph_module: GraphModule) -> GraphModule:
+    """The same graph to change, its nodes in the same order; tensors are shared, not copied."""
+    graph = Graph()
+    graph.output(graph.graph_copy(graph_module.graph, {}))
+    return GraphModule(graph_module, graph)
 
 
 def add_constant(graph_module: GraphModule, name: str, value: Tensor, like: Node) -> Node:

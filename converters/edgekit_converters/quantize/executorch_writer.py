@@ -211,10 +211,8 @@ def _lookup(
     found = getattr(getattr(operators, names[grid.bits]), form)
     scales = grid.scales[:, 0].clone() if grid.per_row else grid.scales
     more = {} if halves is None else {"dtype": torch.float32}
-    parts = {
-        "values": packed(grid.values, grid.bits),
-        "scales": scales if halves is None else halves,
-    }
+    stored = scales if halves is None else halves
+    parts = {"values": packed(grid.values, grid.bits), "scales": stored}
     low = _LOW if grid.bits == 8 else lowest(grid.bits)
     with graph_module.graph.inserting_before(node):
         values, factors = _constants(graph_module, name, "table", parts, held, node)

@@ -37,8 +37,12 @@ from edgekit_converters.quantize.record import (
 )
 
 _DTYPES = {
-    **{"values": "I8", "scales": "F32", "factors": "F32", "channels": "I64"},
-    **{"ranges": "F32", "vectors": "F32"},
+    "values": "I8",
+    "scales": "F32",
+    "factors": "F32",
+    "channels": "I64",
+    "ranges": "F32",
+    "vectors": "F32",
 }
 # Least and greatest of what a linear reads, and of what it gives.
 _RANGES = (4,)

@@ -121,10 +121,8 @@ def look_up(
     rows, columns = grid.values.shape
     blob = draft.const(name, packed(grid, block))
     halves = grid.halves if narrow else None
-    stored = (
-        block_scales(grid, block) if halves is None else _in_blocks(halves.numpy(), grid, block)
-    )
-    scales = draft.const(f"{name}.scale", stored)
+    each = grid.scales if halves is None else halves
+    scales = draft.const(f"{name}.scale", _in_blocks(each.numpy(), grid, block))
     table = draft.add("Reshape", [blob, draft.integers(rows, -1)], f"{output}.table")
     wide = -(-columns // block) * block
     found = output if wide == columns else f"{output}.wide"

@@ -16,9 +16,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.fx import Graph, GraphModule, Node
+from torch.fx import GraphModule, Node
 
-from edgekit_converters.graph.parameters import REDUCTION, constant
+from edgekit_converters.graph.parameters import REDUCTION, constant, shallow_copy
 from edgekit_converters.quantize.activations import per_token
 
 _aten = torch.ops.aten
@@ -133,9 +133,8 @@ def _constants(graph_module: GraphModule) -> dict[str, Tensor]:
 
 def _student(graph_module: GraphModule, rounded: Collection[str]) -> GraphModule:
     """A copy that rounds what integer linears read; the tensors are shared."""
-    graph = Graph()
-    graph.output(graph.graph_copy(graph_module.graph, {}))
-    student = GraphModule(graph_module, graph)
+    student = shallow_copy(graph_module)
+    graph = student.graph
     student.add_submodule("edgekit_round", _Rounded())
     seen: dict[Node, Node] = {}
     for node in list(graph.nodes):

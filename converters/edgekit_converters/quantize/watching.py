@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
-from torch.fx import Graph, GraphModule
+from torch.fx import GraphModule
+
+from edgekit_converters.graph.parameters import shallow_copy
 
 # Told the name of a node and what it gave.
 See = Callable[[str, Tensor], None]
@@ -23,9 +25,8 @@ def watch(
         inputs: one tuple of arguments a run.
         see: called for each of these nodes in each run, in graph order.
     """
-    graph = Graph()
-    graph.output(graph.graph_copy(graph_module.graph, {}))
-    watched = GraphModule(graph_module, graph)
+    watched = shallow_copy(graph_module)
+    graph = watched.graph
     both = list(zip(graph_module.graph.nodes, graph.nodes, strict=True))
     for index, (node, own) in enumerate(both):
         if node.name not in names:
